@@ -1,0 +1,111 @@
+"""The named detectors, in one table. Change one with `dataclasses.replace` or `resize_spec`."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from nasfpn_lite.genotype import NASFPN_7, NASFPNLITE_15, Genotype, GenotypeError
+from nasfpn_lite.specs import AnchorSpec, BackboneSpec, DetectorSpec, HeadSpec, NeckSpec, SpecError
+
+COCO_CLASSES = 91  # the paper counts its parameters and FLOPs with 91 class slots
+
+_MOBILE = BackboneSpec("mobilenet_v2", top_channels=256)
+_RETINA_HEAD = HeadSpec(depth=4, separable=False, shared_towers=True, shared_predictors=True)
+
+
+def _nasfpnlite(repeats: int, width: int) -> DetectorSpec:
+    return DetectorSpec(
+        backbone=_MOBILE,
+        neck=NeckSpec("nasfpn", 3, 6, width=width, repeats=repeats, genotype=NASFPNLITE_15),
+        head=HeadSpec(depth=3, separable=True, shared_towers=False, shared_predictors=True),
+        image_size=(320, 320),
+        num_classes=COCO_CLASSES,
+    )
+
+
+def _fpnlite(width: int) -> DetectorSpec:
+    return DetectorSpec(
+        backbone=_MOBILE,
+        neck=NeckSpec("fpn", 3, 6, width=width),
+        head=HeadSpec(depth=2, separable=True, shared_towers=True, shared_predictors=True),
+        image_size=(320, 320),
+        num_classes=COCO_CLASSES,
+    )
+
+
+def _r50(neck: NeckSpec) -> DetectorSpec:
+    return DetectorSpec(
+        backbone=BackboneSpec("resnet50"),
+        neck=neck,
+        head=_RETINA_HEAD,
+        image_size=(640, 640),
+        num_classes=COCO_CLASSES,
+        anchors=AnchorSpec(scale=4.0),
+        activation="relu",
+        resize="pad",
+    )
+
+
+def _nasfpn_7(width: int) -> NeckSpec:
+    return NeckSpec("nasfpn", 3, 7, width=width, repeats=7, separable=False, genotype=NASFPN_7)
+
+
+VARIANTS: dict[str, DetectorSpec] = {
+    **{f"nasfpnlite_{r}x{w}": _nasfpnlite(r, w) for w in (48, 64) for r in (3, 5, 7)},
+    "fpnlite_64": _fpnlite(64),
+    "fpnlite_128": _fpnlite(128),
+    "ssdlite": DetectorSpec(
+        backbone=BackboneSpec("mobilenet_v2", top_channels=1280, expanded_c4=True),
+        neck=NeckSpec("ssdlite", 4, 9),
+        head=HeadSpec(depth=0, separable=True, shared_towers=False, shared_predictors=False),
+        image_size=(320, 320),
+        num_classes=COCO_CLASSES,
+        anchors=AnchorSpec(octaves=(0.0, 0.5), lowest_octaves=(0.0,)),
+    ),
+    "nasfpn_r50_7x256": _r50(_nasfpn_7(256)),
+    "nasfpn_r50_7x384": _r50(_nasfpn_7(384)),
+    "fpn_r50_256": _r50(NeckSpec("fpn", 3, 7, width=256, separable=False)),
+}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Reads "320" or "320x384" (height x width) into (height, width) pixels."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise SpecError(f"a size is S or HxW in pixels, for example 320 or 320x384, got {text!r}")
+    return int(parts[0]), int(parts[-1])
+
+
+def read_genotype(path: Path) -> Genotype:
+    """Reads a genotype from a JSON file."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GenotypeError(f"cannot read a genotype from {path}: {error}") from error
+    return Genotype.from_dict(data)
+
+
+def get_spec(
+    variant: str, *, size: str | None = None, num_classes: int | None = None, genotype: Path | None = None
+) -> DetectorSpec:
+    """Looks a variant up and applies what every command can change.
+
+    Raises:
+        SpecError: The name is unknown, or an option does not fit the variant.
+    """
+    if variant not in VARIANTS:
+        raise SpecError(f"unknown variant {variant!r}; there are {', '.join(VARIANTS)}")
+    spec = VARIANTS[variant]
+    if size is not None:
+        spec = dataclasses.replace(spec, image_size=parse_size(size))
+    if num_classes is not None:
+        spec = dataclasses.replace(spec, num_classes=num_classes)
+    if genotype is not None:
+        if spec.neck.kind != "nasfpn":
+            raise SpecError(f"--genotype goes with a NAS-FPN variant, got {variant}")
+        graph = read_genotype(genotype)
+        neck = dataclasses.replace(
+            spec.neck, genotype=graph, min_level=graph.min_level, max_level=graph.max_level
+        )
+        spec = dataclasses.replace(spec, neck=neck)
+    return spec
