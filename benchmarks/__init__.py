@@ -1,0 +1,1 @@
+"""Room of the benchmarks: latency on this machine, the demo and its report."""

@@ -1,0 +1,1 @@
+"""Room of the converters: Keras to .tflite, and .tflite files at work. Importing it costs nothing."""

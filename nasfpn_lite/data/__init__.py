@@ -1,0 +1,1 @@
+"""Photos and boxes: COCO folders, checks, imports and the training pipeline."""
