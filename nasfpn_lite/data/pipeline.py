@@ -25,7 +25,7 @@ PREFETCHED_BATCHES_PER_WORKER = 2
 logger = logging.getLogger(__name__)
 
 
-def make_training_data(
+def make_training_data(  # noqa: PLR0913
     split: Split,
     spec: DetectorSpec,
     *,
