@@ -250,10 +250,18 @@ def _finish(model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
 
 
 def _load_backbone(model: Any, job: TrainingJob) -> None:
-    from nasfpn_lite.backbones.pretrained import load_backbone_weights
+    from nasfpn_lite.backbones.pretrained import load_keras_download, load_pretrained
 
-    names = load_backbone_weights(model, job.spec.backbone, job.backbone_weights)
-    logger.info("backbone: %d layers from %s weights", len(names), job.backbone_weights)
+    source, backbone = job.backbone_weights, job.spec.backbone.name
+    if source in ("imagenet", "keras") and backbone != "mobilenet_v2":
+        raise UserError(
+            f"there are no {source} weights for {backbone}; give a file with --backbone-weights PATH, or --no-pretrained"
+        )
+    if source == "keras":
+        names = load_keras_download(model)
+    else:
+        names = load_pretrained(model, path=None if source == "imagenet" else Path(str(source)))
+    logger.info("backbone: %d layers from %s weights", len(names), source)
 
 
 def _validation(job: TrainingJob, plan: Plan) -> list[Validation]:
