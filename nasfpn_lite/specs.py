@@ -68,6 +68,9 @@ class NeckSpec:
         if self.kind == "ssdlite":
             return
         _check(self.width > 0 and self.width % 8 == 0, f"neck width must be a positive multiple of 8, got {self.width}")
+        _check(
+            self.kind == "nasfpn" or self.repeats == 1, f"only a nasfpn neck can be repeated, got repeats={self.repeats}"
+        )
         _check((self.genotype is not None) == (self.kind == "nasfpn"), "a genotype goes with kind='nasfpn' and no other")
         if self.genotype is not None:
             levels = (self.genotype.min_level, self.genotype.max_level)
@@ -158,6 +161,13 @@ class DetectorSpec:
             f"image size must be (height, width), each a positive multiple of {LARGEST_STRIDE_MULTIPLE}, "
             f"got {self.image_size}",
         )
+        if self.neck.kind != "ssdlite":
+            multiple = 2**self.neck.max_level
+            _check(
+                all(s % multiple == 0 for s in self.image_size),
+                f"a pyramid up to P{self.neck.max_level} needs image sides that are multiples of {multiple}, "
+                f"got {self.image_size}",
+            )
         _check(self.num_classes >= 1, f"num_classes must be at least 1, got {self.num_classes}")
         _check(self.activation in ("relu6", "relu"), f"activation must be relu6 or relu, got {self.activation!r}")
         _check(self.resize in ("stretch", "pad"), f"resize must be stretch or pad, got {self.resize!r}")

@@ -1,0 +1,47 @@
+"""The one builder for every detector: backbone, neck and head as a flat functional model of stock layers."""
+
+from typing import Any
+
+from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
+from nasfpn_lite.backbones.resnet import build_resnet
+from nasfpn_lite.blocks import Blocks
+from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
+from nasfpn_lite.head import build_head
+from nasfpn_lite.nasfpn import build_nasfpn
+from nasfpn_lite.specs import DetectorSpec
+
+_NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_features}
+_RESNET_DEPTHS = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
+
+
+def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99) -> Any:
+    """Builds a detector with random weights.
+
+    Args:
+        keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
+        bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
+
+    Returns:
+        A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
+        {"box_encodings": (b, N, 4), "class_logits": (b, N, num_classes)} with N and its order as in `make_anchors`.
+    """
+    if keras is None:
+        import keras  # type: ignore[no-redef]
+    blocks = Blocks(keras, spec.activation, bn_momentum)
+    image = keras.Input((*spec.image_size, 3), name="image")
+    features = _build_backbone(keras, image, spec, bn_momentum)
+    pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)
+    return keras.Model(image, build_head(blocks, pyramid, spec), name="detector")
+
+
+def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: float) -> dict[str, Any]:
+    backbone = spec.backbone
+    if backbone.name == "mobilenet_v2":
+        return build_mobilenet_v2(
+            keras,
+            image,
+            top_channels=backbone.top_channels,
+            expanded_c4=backbone.expanded_c4,
+            bn_momentum=bn_momentum,
+        )
+    return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum)

@@ -1,0 +1,65 @@
+"""The necks that NAS-FPN is measured against: FPN (FPNLite when separable) and SSDLite's extra layers."""
+
+from typing import Any
+
+from nasfpn_lite.blocks import Blocks
+from nasfpn_lite.levels import level_name
+from nasfpn_lite.specs import NeckSpec
+
+# SSDLite's features above C5: channels of the squeeze and of the stride-2 result, per level.
+# Source: TF OD API, ssd_mobilenet_v2 feature extractor (layer_19_2 ... layer_19_5).
+SSDLITE_EXTRA_LAYERS = {6: (256, 512), 7: (128, 256), 8: (128, 256), 9: (64, 128)}
+
+
+def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:
+    """Builds a feature pyramid network: 1x1 laterals, nearest top-down additions, 3x3 smoothing, strided P6 and P7.
+
+    Args:
+        features: {"C3", "C4", "C5"} of the backbone.
+
+    Returns:
+        {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
+
+    Source: Lin et al. 2017 as in tensorflow/tpu official/retinanet: P6 from P5, P7 from act(P6).
+    """
+    layers = blocks.keras.layers
+    top = min(5, neck.max_level)
+    merged = {
+        level: layers.Conv2D(neck.width, 1, kernel_initializer="he_normal", name=f"lateral_{level_name('C', level)}")(
+            features[level_name("C", level)]
+        )
+        for level in range(neck.min_level, top + 1)
+    }
+    for level in range(top - 1, neck.min_level - 1, -1):
+        up = layers.UpSampling2D(2, interpolation="nearest", name=f"fpn_up_P{level}")(merged[level + 1])
+        merged[level] = layers.Add(name=f"fpn_sum_P{level}")([merged[level], up])
+
+    def smooth(x: Any, name: str, strides: int = 1) -> Any:
+        return blocks.conv3x3(neck.width, separable=neck.separable, strides=strides, name=name)(x)
+
+    pyramid = {level: smooth(x, f"fpn_P{level}") for level, x in merged.items()}
+    for level in range(top + 1, neck.max_level + 1):
+        below = pyramid[level - 1]
+        if level > top + 1:
+            below = blocks.act(below, f"fpn_P{level - 1}_act")
+        pyramid[level] = smooth(below, f"fpn_P{level}", strides=2)
+    return {level: blocks.batch_norm(x, f"fpn_P{level}_bn") for level, x in pyramid.items()}
+
+
+def build_ssdlite_features(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:
+    """Adds SSDLite's extra feature layers above C5; no feature is merged with another.
+
+    Args:
+        features: {"C4", "C5"} of the backbone, activated.
+
+    Returns:
+        {level: (b, ceil(H / 2**level), ceil(W / 2**level), channels)}, activated.
+    """
+    pyramid = {4: features["C4"], 5: features["C5"]}
+    for level in range(6, neck.max_level + 1):
+        squeeze, channels = SSDLITE_EXTRA_LAYERS[level]
+        name = f"extra_P{level}"
+        x = blocks.act(blocks.project(pyramid[level - 1], squeeze, f"{name}_squeeze"), f"{name}_squeeze_act")
+        x = blocks.conv3x3(channels, separable=True, strides=2, name=name)(x)
+        pyramid[level] = blocks.act(blocks.batch_norm(x, f"{name}_bn"), f"{name}_act")
+    return {level: pyramid[level] for level in neck.levels}
