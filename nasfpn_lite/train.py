@@ -230,17 +230,18 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
                 epochs=plan.rounds,
                 callbacks=callbacks,
                 verbose=0,
+                shuffle=False,
             )
     finally:
         progress.close()
-    _finish(model, data, plan, folder)
+    _finish(job, model, data, plan, folder)
 
 
-def _finish(model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
+def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
     """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
     if model.optimizer.use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
-    batches = max(1, math.ceil(_STATISTICS_IMAGES / data.batch_size))
+    batches = max(1, math.ceil(_STATISTICS_IMAGES / job.recipe.batch_size))
     images = (batch[0] for batch in data.iterate(plan.total_steps))
     recompute_statistics(model, images, batches)
     for path, reason in data.skipped.items():
@@ -250,10 +251,18 @@ def _finish(model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
 
 
 def _load_backbone(model: Any, job: TrainingJob) -> None:
-    from nasfpn_lite.backbones.pretrained import load_backbone_weights
+    from nasfpn_lite.backbones.pretrained import load_keras_download, load_pretrained
 
-    names = load_backbone_weights(model, job.spec.backbone, job.backbone_weights)
-    logger.info("backbone: %d layers from %s weights", len(names), job.backbone_weights)
+    source, backbone = job.backbone_weights, job.spec.backbone.name
+    if source in ("imagenet", "keras") and backbone != "mobilenet_v2":
+        raise UserError(
+            f"there are no {source} weights for {backbone}; give a file with --backbone-weights PATH, or --no-pretrained"
+        )
+    if source == "keras":
+        names = load_keras_download(model)
+    else:
+        names = load_pretrained(model, path=None if source == "imagenet" else Path(str(source)))
+    logger.info("backbone: %d layers from %s weights", len(names), source)
 
 
 def _validation(job: TrainingJob, plan: Plan) -> list[Validation]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
 from nasfpn_lite.cli.output import print_json
+from nasfpn_lite.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
     parser.add_argument("--variant", default="nasfpnlite_3x48", help="detector to train (default: %(default)s)")
-    add_variant_options(parser, classes=False)
+    add_variant_options(parser)
     parser.add_argument("--preset", default="finetune", help="paper or finetune (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="run folder to write")
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains."""
+    if args.classes is not None:
+        raise UserError("train takes the number of classes from the data; leave --classes out")
     spec = spec_from_args(args)
     from nasfpn_lite.recipes import PRESETS, RecipeError
     from nasfpn_lite.train import TrainingJob, train
