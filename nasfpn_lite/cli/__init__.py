@@ -1,0 +1,108 @@
+"""The command `nasfpn-lite VERB`: a table of verbs; only the chosen verb's module is imported.
+
+A verb module has `add_arguments(parser)` and `run(args) -> int`; what is heavy it imports inside `run`.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from nasfpn_lite import __version__
+from nasfpn_lite.errors import UserError
+
+PROGRAM = "nasfpn-lite"
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("nasfpn_lite.benchmarks.cli_demo", "train, convert, score and time a small detector; writes a report"),
+    "data": ("nasfpn_lite.cli.data", "check a folder of labelled photos, or import one from VOC or YOLO"),
+    "train": ("nasfpn_lite.cli.train", "train a detector on a COCO folder"),
+    "eval": ("nasfpn_lite.converters.cli_eval", "COCO AP of a run or a .tflite file"),
+    "predict": ("nasfpn_lite.converters.cli_predict", "draw what a run or a .tflite file finds in photos"),
+    "convert": ("nasfpn_lite.converters.cli_convert", "make .tflite files of a run or a variant"),
+    "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
+    "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
+    "report": ("nasfpn_lite.benchmarks.cli_report", "write the report of a run again"),
+}
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    split = next((i for i, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
+    top = _top_parser().parse_args(arguments[: split + 1])
+    module = importlib.import_module(VERBS[top.verb][0])
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {top.verb}", description=_description(module, top.verb))
+    _add_verbose(parser, default=top.verbose)
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments[split + 1 :])
+    _set_up_logging(args.verbose)
+    return _run(module.run, args)
+
+
+def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    try:
+        code = run(args)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        logger.debug("where it came from:", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except ModuleNotFoundError as error:
+        if (error.name or PROGRAM).partition(".")[0] == "nasfpn_lite":
+            raise
+        logger.debug("where it came from:", exc_info=True)
+        print(
+            f'error: this command needs the Python package {error.name!r}; install it with: pip install "{PROGRAM}[all]"',
+            file=sys.stderr,
+        )
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; without this the interpreter complains once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS))
+    table = "\n".join(f"  {verb:{width}}  {text}" for verb, (_, text) in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [-h] [--version] [-v] VERB ...",
+        description="From a folder of photos to a detector that runs on a phone.",
+        epilog=f"verbs:\n{table}\n\n{PROGRAM} VERB --help tells the options of a verb.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    _add_verbose(parser, default=False)
+    parser.add_argument("verb", metavar="VERB", choices=list(VERBS), help="what to do, see below")
+    return parser
+
+
+def _add_verbose(parser: argparse.ArgumentParser, *, default: bool) -> None:
+    parser.add_argument("-v", "--verbose", action="store_true", default=default, help="say more on stderr")
+
+
+def _description(module: object, verb: str) -> str:
+    return (module.__doc__ or VERBS[verb][1]).strip()
+
+
+def _set_up_logging(verbose: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s" if verbose else "%(message)s",
+        force=True,
+    )
+    logging.getLogger("nasfpn_lite").setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,0 +1,53 @@
+"""Options that several verbs share, worded once."""
+
+import argparse
+from pathlib import Path
+
+from nasfpn_lite.specs import DetectorSpec
+from nasfpn_lite.variants import VARIANTS, get_spec
+
+
+def positive_int(text: str) -> int:
+    """Reads a whole number of at least 1, as argparse's `type`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the positional VARIANT and what can be changed of it."""
+    parser.add_argument("variant", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
+    add_variant_options(parser)
+
+
+def add_variant_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --size, --classes and --genotype, for verbs that name the variant in their own way."""
+    group = parser.add_argument_group("changes to the variant")
+    group.add_argument("--size", metavar="S", help="input size in pixels: S or HxW, multiples of 64")
+    group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
+    group.add_argument("--genotype", metavar="FILE", type=Path, help="JSON file with the graph of the NAS-FPN neck")
+
+
+def spec_from_args(
+    args: argparse.Namespace, *, variant: str | None = None, num_classes: int | None = None
+) -> DetectorSpec:
+    """Builds the spec that the options ask for.
+
+    Args:
+        variant: Name to look up; None for `args.variant`.
+        num_classes: Used where --classes is absent; None keeps the variant's own number.
+
+    Raises:
+        SpecError: The name is unknown, or an option does not fit the variant.
+    """
+    return get_spec(
+        args.variant if variant is None else variant,
+        size=args.size,
+        num_classes=num_classes if args.classes is None else args.classes,
+        genotype=args.genotype,
+    )
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --json: the figures as one JSON document on stdout."""
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")

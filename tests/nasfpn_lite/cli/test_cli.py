@@ -1,0 +1,165 @@
+"""The shell around the verbs: exit codes, help, what is imported."""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from nasfpn_lite import __version__, cli
+from nasfpn_lite.errors import UserError
+
+HELP_BOUND_S = 0.3
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Puts a verb "try" into the table; returns a function that says what its `run` does."""
+
+    def install(run):
+        module = SimpleNamespace(
+            __doc__="Tries.", run=run, add_arguments=lambda parser: parser.add_argument("--flag", action="store_true")
+        )
+        monkeypatch.setitem(cli.VERBS, "try", ("tests_only_verb", "tries"))
+        monkeypatch.setattr(cli.importlib, "import_module", lambda name: {"tests_only_verb": module}[name])
+
+    return install
+
+
+def raiser(error):
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+def test_exit_code_of_the_verb_is_returned(verb):
+    verb(lambda args: 3 if args.flag else 0)
+    assert cli.main(["try"]) == 0
+    assert cli.main(["try", "--flag"]) == 3
+
+
+def test_user_error_is_one_line_and_exit_2(verb, capsys):
+    verb(raiser(UserError("expected a dog, got a cat")))
+    assert cli.main(["try"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: expected a dog, got a cat\n"
+
+
+def test_verbose_shows_where_an_error_came_from(verb, capsys):
+    verb(raiser(UserError("expected a dog")))
+    for line in (["-v", "try"], ["try", "-v"]):
+        assert cli.main(line) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt_is_exit_130(verb, capsys):
+    verb(raiser(KeyboardInterrupt()))
+    assert cli.main(["try"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_missing_extra_names_the_package_and_the_remedy(verb, capsys):
+    verb(raiser(ModuleNotFoundError("No module named 'keras'", name="keras")))
+    assert cli.main(["try"]) == 2
+    error = capsys.readouterr().err
+    assert "'keras'" in error
+    assert 'pip install "nasfpn-lite[all]"' in error
+
+
+def test_missing_module_of_our_own_is_a_bug_not_a_message(verb):
+    verb(raiser(ModuleNotFoundError("No module named 'nasfpn_lite.x'", name="nasfpn_lite.x")))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["try"])
+
+
+def test_other_errors_are_not_hidden(verb):
+    verb(raiser(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["try"])
+
+
+@pytest.mark.parametrize("line", [[], ["-v"], ["trian"], ["trian", "--help"], ["--no-such-option", "train"]])
+def test_wrong_command_line_is_exit_2(line, capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(line)
+    assert raised.value.code == 2
+    assert "usage: nasfpn-lite" in capsys.readouterr().err
+
+
+def test_unknown_verb_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["trian"])
+    error = capsys.readouterr().err
+    assert "trian" in error
+    assert "train" in error
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["--version"])
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"nasfpn-lite {__version__}\n"
+
+
+def test_help_names_every_verb(capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["--help"])
+    assert raised.value.code == 0
+    text = capsys.readouterr().out
+    assert [verb for verb in cli.VERBS if f"  {verb} " not in text] == []
+
+
+def test_reader_that_leaves_early_is_no_traceback():
+    code = (
+        "import sys; from types import SimpleNamespace as N; from nasfpn_lite import cli\n"
+        "def run(args):\n    [print('x' * 1000) for _ in range(10000)]\n    return 0\n"
+        "cli.VERBS['try'] = ('try', ''); cli.importlib.import_module = "
+        "lambda name: N(__doc__='', run=run, add_arguments=lambda parser: None)\n"
+        "sys.exit(cli.main(['try']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def best_of_five_s(*arguments: str) -> float:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        result = run_python(*arguments)
+        times.append(time.perf_counter() - start)
+        assert result.returncode == 0, result.stderr
+        if times[-1] < HELP_BOUND_S:
+            break
+    return min(times)
+
+
+def test_help_is_quick():
+    assert best_of_five_s("-m", "nasfpn_lite", "--help") < HELP_BOUND_S
+
+
+@pytest.mark.parametrize("verb_name", cli.VERBS)
+def test_help_of_every_verb_is_quick_and_light(verb_name):
+    if importlib.util.find_spec(cli.VERBS[verb_name][0]) is None:
+        pytest.skip(f"{verb_name} is not written yet")
+    assert best_of_five_s("-m", "nasfpn_lite", verb_name, "--help") < HELP_BOUND_S
+    code = (
+        "import sys, importlib, argparse; "
+        f"importlib.import_module({cli.VERBS[verb_name][0]!r}).add_arguments(argparse.ArgumentParser()); "
+        "print([m for m in ('keras', 'tensorflow', 'jax', 'cv2', 'matplotlib', 'rich', 'grain', 'pycocotools') "
+        "if m in sys.modules])"
+    )
+    assert run_python("-c", code).stdout == "[]\n"
