@@ -1,0 +1,161 @@
+"""ImageNet weights for a backbone: the shipped file, a file of the user's, or Keras's own download.
+
+A weight file is a .npz of arrays named "layer/variable", where variable is kernel, gamma, beta, moving_mean or
+moving_variance (depthwise kernels too are "kernel", (3, 3, channels, 1), as Keras 3 names them), or a .h5 or .weights.h5
+of keras.applications.MobileNetV2 1.0. Whatever the source, the weights must be made for images of pixel / 127.5 - 1.
+
+The shipped file is torchvision's MobileNetV2 (IMAGENET1K_V1, 71.9 % top-1, BSD-3-Clause: mobilenet_v2_imagenet.LICENSE),
+with kernels in float16 and batch norms in float32. Its first layer is rewritten for our images, so that away from the
+border features are torchvision's; at the border zero padding means grey here, ImageNet's mean colour there.
+`nasfpn_lite.benchmarks.make_backbone_weights` made it.
+"""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nasfpn_lite.errors import UserError
+
+SHIPPED = Path(__file__).with_name("mobilenet_v2_imagenet.npz")
+SHIPPED_SHA256 = "33e64c176575113b3c5684b04576260066f9fa22d91b78a0f8a7bc9bb21f0373"
+
+# A detector may have another width here, or no such layer; then these start anew.
+_LAYERS_THAT_MAY_DIFFER = ("Conv_1", "Conv_1_bn")
+
+Weights = dict[str, dict[str, np.ndarray]]  # layer -> variable -> array
+
+
+class BackboneWeightsError(UserError):
+    """Backbone weights that cannot be read or do not fit."""
+
+
+def load_pretrained(model: Any, *, path: Path | None = None) -> list[str]:
+    """Sets the layers of a model that have the names of layers in a weight file; others stay as they are.
+
+    Args:
+        model: A Keras model, a whole detector included.
+        path: A .npz, .h5 or .weights.h5 file; None for the shipped MobileNetV2.
+
+    Returns:
+        The names of the layers that were set, in the model's order.
+
+    Raises:
+        BackboneWeightsError: The file is missing, broken or altered, no layer of it is in the model, or a layer
+            differs in shape or variables. Then no layer was set.
+    """
+    weights = _read_shipped() if path is None else _read_file(path)
+    return _set_layers(model, weights, source=str(path or SHIPPED.name))
+
+
+def load_keras_download(model: Any) -> list[str]:
+    """Does the same with the MobileNetV2 1.0 weights that Keras downloads, or finds in its cache.
+
+    Raises:
+        BackboneWeightsError: No network and no cached file, or the model has no MobileNetV2.
+    """
+    try:
+        source = keras.applications.MobileNetV2(weights="imagenet", include_top=False)
+    except Exception as error:  # what Keras raises here when a download fails is a bare Exception
+        raise BackboneWeightsError(
+            f"Keras could not download its MobileNetV2 weights ({error}). Use the shipped weights, or fetch the file "
+            "elsewhere and give it with --backbone-weights PATH."
+        ) from error
+    return _set_layers(model, _weights_of(source), source="keras.applications.MobileNetV2")
+
+
+def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
+    layers = [layer for layer in model.layers if layer.weights and layer.name in weights]
+    changes, loaded = [], []
+    for layer in layers:
+        arrays = weights[layer.name]
+        expected = {_variable_name(variable): tuple(variable.shape) for variable in layer.weights}
+        received = {name: array.shape for name, array in arrays.items()}
+        if expected != received:
+            if layer.name in _LAYERS_THAT_MAY_DIFFER:
+                continue
+            raise BackboneWeightsError(
+                f"{source}: layer {layer.name} has {received}, the model needs {expected}. "
+                "These weights belong to another network; give those of the model's own backbone."
+            )
+        changes += [(variable, arrays[_variable_name(variable)]) for variable in layer.weights]
+        loaded.append(layer.name)
+    if not loaded:
+        ours = [layer.name for layer in model.layers if layer.weights][:3]
+        raise BackboneWeightsError(
+            f"{source}: none of its {len(weights)} layers ({', '.join(list(weights)[:3])}, ...) is in the model "
+            f"({', '.join(ours)}, ...). Give weights of the model's own backbone."
+        )
+    for variable, array in changes:
+        variable.assign(array.astype("float32"))
+    return loaded
+
+
+def _variable_name(variable: Any) -> str:
+    """Returns "kernel" for Keras 3's `kernel` and for tf_keras's `block_1_depthwise/depthwise_kernel:0` alike."""
+    name = variable.name.split("/")[-1].split(":")[0]
+    return "kernel" if name == "depthwise_kernel" else name
+
+
+def _weights_of(model: Any) -> Weights:
+    return {
+        layer.name: {_variable_name(variable): keras.ops.convert_to_numpy(variable) for variable in layer.weights}
+        for layer in model.layers
+        if layer.weights
+    }
+
+
+def _read_shipped() -> Weights:
+    if not SHIPPED.is_file():
+        raise BackboneWeightsError(f"{SHIPPED} is missing from this installation; install nasfpn-lite anew.")
+    data = SHIPPED.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != SHIPPED_SHA256:
+        raise BackboneWeightsError(
+            f"{SHIPPED} was altered: expected sha256 {SHIPPED_SHA256}, got {digest}; install nasfpn-lite anew."
+        )
+    return _read_npz(io.BytesIO(data), str(SHIPPED))
+
+
+def _read_file(path: Path) -> Weights:
+    if not path.is_file():
+        raise BackboneWeightsError(f"backbone weights {path}: no such file")
+    if path.suffix == ".npz":
+        return _read_npz(path, str(path))
+    if path.suffix == ".h5":
+        return _read_keras_h5(path)
+    raise BackboneWeightsError(f"backbone weights {path}: expected a .npz, .h5 or .weights.h5 file")
+
+
+def _read_npz(file: Path | io.BytesIO, name: str) -> Weights:
+    weights: Weights = {}
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            for key in archive.files:
+                layer, separator, variable = key.rpartition("/")
+                if not separator:
+                    raise BackboneWeightsError(f'{name}: expected arrays named "layer/variable", got {key!r}')
+                weights.setdefault(layer, {})[variable] = archive[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise BackboneWeightsError(f"{name} is no readable .npz file: {error}") from error
+    return weights
+
+
+def _read_keras_h5(path: Path) -> Weights:
+    """Reads both h5 formats of Keras, by the order of layers: released files have layer names of their own time."""
+    problem: Exception | None = None
+    for include_top, shape in ((False, (None, None, 3)), (True, (224, 224, 3))):
+        model = keras.applications.MobileNetV2(input_shape=shape, include_top=include_top, weights=None)
+        try:
+            model.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:
+            problem = problem or error
+        else:
+            return _weights_of(model)
+    raise BackboneWeightsError(
+        f"{path}: expected weights of keras.applications.MobileNetV2 with alpha 1.0: {problem}"
+    ) from problem

@@ -1,0 +1,84 @@
+"""ResNet-10, 50 and 101 (https://arxiv.org/abs/1512.03385), under the layer names of keras.applications.
+
+Facts from the TPU detection code that NAS-FPN was published with: no biases, batch norm epsilon 1e-4, kernels from a
+truncated normal of variance 1/fan_in, a projection shortcut in the first block of every group, and in bottleneck blocks
+the stride on the 3x3 convolution. That last choice is told by the paper's FLOPs: the ResNet-50 share of its FPN model
+at 640x640 is 33.3 G multiply-adds; this one has 33.4 G, one with the stride on the first 1x1 (keras.applications) 31.5 G.
+Keras's own ResNet weights were therefore trained for other strides and carry biases; they are not loaded.
+"""
+
+from types import ModuleType
+from typing import Any, Literal
+
+BN_EPSILON = 1e-4
+Depth = Literal[10, 50, 101]
+
+# Blocks in the groups conv2 (stride 4) to conv5 (stride 32).
+_BLOCKS: dict[int, tuple[int, int, int, int]] = {10: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+_WIDTHS = (64, 128, 256, 512)
+_STRIDES = (1, 2, 2, 2)
+_BASIC_DEPTHS = (10,)  # two 3x3 convolutions a block; deeper ones have a bottleneck of 1x1, 3x3, 1x1
+_BOTTLENECK_EXPANSION = 4
+
+
+class _Layers:
+    """Convolution, batch norm and ReLU with the options that all of them share."""
+
+    def __init__(self, keras: ModuleType, bn_momentum: float) -> None:
+        self.layers = keras.layers
+        self.bn_momentum = bn_momentum
+
+    def conv_bn(self, x: Any, filters: int, size: int, name: str, stride: int = 1) -> Any:
+        x = self.layers.Conv2D(
+            filters,
+            size,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="lecun_normal",
+            name=f"{name}_conv",
+        )(x)
+        return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")(x)
+
+    def relu(self, x: Any, name: str) -> Any:
+        return self.layers.ReLU(name=name)(x)
+
+    def join(self, shortcut: Any, x: Any, name: str) -> Any:
+        return self.relu(self.layers.Add(name=f"{name}_add")([shortcut, x]), f"{name}_out")
+
+    def basic_block(self, x: Any, width: int, stride: int, name: str, project: bool) -> Any:
+        shortcut = self.conv_bn(x, width, 1, f"{name}_0", stride) if project else x
+        x = self.relu(self.conv_bn(x, width, 3, f"{name}_1", stride), f"{name}_1_relu")
+        return self.join(shortcut, self.conv_bn(x, width, 3, f"{name}_2"), name)
+
+    def bottleneck_block(self, x: Any, width: int, stride: int, name: str, project: bool) -> Any:
+        channels = width * _BOTTLENECK_EXPANSION
+        shortcut = self.conv_bn(x, channels, 1, f"{name}_0", stride) if project else x
+        x = self.relu(self.conv_bn(x, width, 1, f"{name}_1"), f"{name}_1_relu")
+        x = self.relu(self.conv_bn(x, width, 3, f"{name}_2", stride), f"{name}_2_relu")
+        return self.join(shortcut, self.conv_bn(x, channels, 1, f"{name}_3"), name)
+
+
+def build_resnet(keras: ModuleType, image: Any, *, depth: Depth, bn_momentum: float) -> dict[str, Any]:
+    """Puts a ResNet on an image tensor.
+
+    Args:
+        keras: The Keras to build with, `keras` or `tf_keras`.
+        image: (B, H, W, 3).
+        bn_momentum: Momentum of all batch norms (.997 in the TPU code).
+
+    Returns:
+        {"C3": stride 8, "C4": stride 16, "C5": stride 32}, with 128, 256, 512 channels for depth 10 and
+        512, 1024, 2048 for the deeper ones.
+    """
+    layers = _Layers(keras, bn_momentum)
+    block = layers.basic_block if depth in _BASIC_DEPTHS else layers.bottleneck_block
+    x = layers.relu(layers.conv_bn(image, 64, 7, "conv1", stride=2), "conv1_relu")
+    x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1_pool")(x)
+    groups = {}
+    for group, (blocks, width, stride) in enumerate(zip(_BLOCKS[depth], _WIDTHS, _STRIDES, strict=True), start=2):
+        for index in range(1, blocks + 1):
+            first = index == 1
+            x = block(x, width, stride if first else 1, f"conv{group}_block{index}", project=first)
+        groups[group] = x
+    return {"C3": groups[3], "C4": groups[4], "C5": groups[5]}

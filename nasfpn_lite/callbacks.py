@@ -1,0 +1,199 @@
+"""What happens beside the steps of a training: log, progress, checkpoints, validation, the guard against NaN."""
+
+import csv
+import io
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.files import write_text_atomically
+from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
+
+logger = logging.getLogger(__name__)
+
+LOG_FIELDS = ("step", "epoch", "loss", "class_loss", "box_loss", "learning_rate", "seconds", "val_AP")
+
+
+class NanGuard(keras.callbacks.Callback):
+    """Stops with the names of the batch's images as soon as the loss is no number."""
+
+    def __init__(self, files_of_step: Callable[[int], list[Path]], start_step: int) -> None:
+        super().__init__()
+        self.files_of_step, self.step = files_of_step, start_step
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Checks the loss of the step that has just ended."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            names = "\n  ".join(str(path) for path in self.files_of_step(self.step))
+            raise UserError(
+                f"the loss became {loss} at step {self.step}; that batch's images:\n  {names}\n"
+                "check them with `nasfpn-lite data check`, or train with a lower --learning-rate"
+            )
+        self.step += 1
+
+
+class RunLog(keras.callbacks.Callback):
+    """Keeps log.csv: one row a round, rewritten whole; a resumed run drops the rows after its checkpoint."""
+
+    def __init__(self, path: Path, *, start_step: int, steps_per_round: int, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.path, self.steps_per_round, self.steps_per_epoch = path, steps_per_round, steps_per_epoch
+        self.rows = [row for row in _read_rows(path) if int(row["step"]) <= start_step] if start_step else []
+        self.started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the round's clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Appends the round's row."""
+        logs, step = logs or {}, (epoch + 1) * self.steps_per_round
+        values = {
+            "step": step,
+            "epoch": f"{step / self.steps_per_epoch:.3f}",
+            "loss": f"{float(logs['loss']):.6g}",
+            "class_loss": f"{float(logs['class_logits_loss']):.6g}",
+            "box_loss": f"{float(logs['box_encodings_loss']):.6g}",
+            "learning_rate": f"{float(np.asarray(self.model.optimizer.learning_rate)):.6g}",
+            "seconds": f"{time.monotonic() - self.started:.2f}",
+            "val_AP": f"{logs['val_AP']:.4f}" if "val_AP" in logs else "",
+        }
+        self.rows.append({key: str(value) for key, value in values.items()})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, LOG_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text_atomically(self.path, text.getvalue())
+
+
+class Validation(keras.callbacks.Callback):
+    """Scores the validation images after some rounds, with the averaged weights where the recipe keeps them."""
+
+    def __init__(self, rounds: set[int], score: Callable[[Any], float]) -> None:
+        super().__init__()
+        self.rounds, self.score = rounds, score
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds val_AP to the round's logs."""
+        if epoch in self.rounds and logs is not None:
+            with averaged_weights(self.model):
+                logs["val_AP"] = self.score(self.model)
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar with ETA where stderr is a terminal, a line per round elsewhere."""
+
+    def __init__(self, total_steps: int, start_step: int) -> None:
+        super().__init__()
+        self.total, self.start, self.step = total_steps, start_step, start_step
+        self.began, self.last_ap, self.bar = time.monotonic(), "", None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Opens the bar."""
+        self.began = time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self.bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+            self.task = self.bar.add_task("training", total=self.total, completed=self.start)
+            self.bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves the bar."""
+        self.step += 1
+        if self.bar:
+            text = f"loss {float((logs or {}).get('loss', 0)):.3f}{self.last_ap}"
+            self.bar.update(self.task, completed=self.step, description=text)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Says where the training stands."""
+        logs = logs or {}
+        self.last_ap = f" val AP {logs['val_AP']:.3f}" if "val_AP" in logs else self.last_ap
+        if not self.bar:
+            elapsed = time.monotonic() - self.began
+            left = elapsed / max(1, self.step - self.start) * (self.total - self.step)
+            logger.info(
+                "step %d of %d, loss %.3f%s, %.0f s, %.0f s to go",
+                *(self.step, self.total, float(logs["loss"]), self.last_ap, elapsed, left),
+            )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the bar, also after an error."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves model, optimizer (averages included) and step after every round, in one file, whole or not at all."""
+
+    def __init__(self, path: Path, steps_per_round: int) -> None:
+        super().__init__()
+        self.path, self.steps_per_round = path, steps_per_round
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves the state from which the next round starts."""
+        arrays = {f"model/{key}": value for key, value in to_arrays(self.model).items()}
+        arrays |= {f"optimizer/{i}": np.array(v) for i, v in enumerate(self.model.optimizer.variables)}
+        arrays["round"] = np.array(epoch + 1)
+        save_arrays(arrays, self.path)
+
+
+def restore_checkpoint(model: Any, path: Path) -> int:
+    """Puts a checkpoint back into a compiled model.
+
+    Returns:
+        The round to go on with.
+    """
+    arrays = load_arrays(path)
+    model.optimizer.build(model.trainable_variables)
+    saved = [arrays[f"optimizer/{i}"] for i in range(sum(key.startswith("optimizer/") for key in arrays))]
+    variables = model.optimizer.variables
+    if [v.shape for v in saved] != [tuple(v.shape) for v in variables]:
+        raise UserError(f"{path} belongs to another model or recipe; start afresh in another folder")
+    set_arrays(
+        model, {key[6:]: value for key, value in arrays.items() if key.startswith("model/")}, source=str(path)
+    )
+    for variable, value in zip(variables, saved, strict=True):
+        variable.assign(value)
+    return int(arrays["round"])
+
+
+class averaged_weights:  # noqa: N801  a context manager, used like a function
+    """Lends the optimizer's averaged weights to the model for the length of a with block."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.saved = model, None
+
+    def __enter__(self) -> None:
+        if self.model.optimizer.use_ema:
+            self.saved = [np.array(v) for v in self.model.trainable_variables]
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def __exit__(self, *exc: object) -> None:
+        if self.saved is not None:
+            for variable, value in zip(self.model.trainable_variables, self.saved, strict=True):
+                variable.assign(value)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

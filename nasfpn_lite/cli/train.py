@@ -1,0 +1,60 @@
+"""`nasfpn-lite train`: from a folder of photos to a run folder."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
+from nasfpn_lite.cli.output import print_json
+from nasfpn_lite.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
+    parser.add_argument("--variant", default="nasfpnlite_3x48", help="detector to train (default: %(default)s)")
+    add_variant_options(parser)
+    parser.add_argument("--preset", default="finetune", help="paper or finetune (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="run folder to write")
+    parser.add_argument("--epochs", type=int, help="instead of the preset's")
+    parser.add_argument("--batch-size", type=int, help="instead of the preset's")
+    parser.add_argument("--learning-rate", type=float, help="peak, instead of the preset's")
+    parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
+    parser.add_argument("--any-orientation", action="store_true", help="photos have no upside: turn and mirror all ways")
+    parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
+    parser.add_argument("--backbone-weights", metavar="PATH", help=".npz or .h5 instead of the package's own; or `keras`")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same options")
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains."""
+    if args.classes is not None:
+        raise UserError("train takes the number of classes from the data; leave --classes out")
+    spec = spec_from_args(args)
+    from nasfpn_lite.recipes import PRESETS, RecipeError
+    from nasfpn_lite.train import TrainingJob, train
+
+    if args.preset not in PRESETS:
+        raise RecipeError(f"unknown preset {args.preset!r}; there are {', '.join(PRESETS)}")
+    recipe = PRESETS[args.preset]
+    changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate")}
+    recipe = dataclasses.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    if args.any_orientation:
+        turned = dataclasses.replace(recipe.augment, vertical_flip=True, rotate_90=True)
+        recipe = dataclasses.replace(recipe, augment=turned)
+    job = TrainingJob(
+        data=args.data,
+        spec=spec,
+        recipe=recipe,
+        preset=args.preset,
+        variant=args.variant,
+        seed=args.seed,
+        backbone_weights=None if args.no_pretrained else args.backbone_weights or "imagenet",
+    )
+    result = train(job, args.output, resume=args.resume)
+    if args.json:
+        print_json({"run": str(result.folder), "categories": [c.name for c in result.categories]})
+    else:
+        print(result.folder)
+    return 0

@@ -1,0 +1,82 @@
+"""Training recipes as data, and the two presets."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from nasfpn_lite.data.augment import AugmentSpec
+from nasfpn_lite.errors import UserError
+
+
+class RecipeError(UserError):
+    """A recipe that cannot be trained."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How a detector is trained.
+
+    Attributes:
+        learning_rate: Peak, for this batch size.
+        warmup_steps: Linear from a tenth of the peak.
+        schedule: "step" divides by 10 at each of `drops`; "cosine" falls to zero.
+        drops: Fractions of the training, 0..1.
+        weight_decay: On kernels only, decoupled from the momentum.
+        clip_norm: Bound of the gradient's norm over all weights.
+        ema: Train and ship an exponential moving average of the weights.
+        precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
+        validations: How often the validation images are scored on the way (0: never).
+    """
+
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    schedule: Literal["step", "cosine"]
+    drops: tuple[float, ...] = ()
+    warmup_steps: int = 500
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+    ema: bool = True
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    validations: int = 5
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drops", tuple(self.drops))
+        for name in ("batch_size", "epochs", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise RecipeError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.schedule not in ("step", "cosine"):
+            raise RecipeError(f"schedule must be step or cosine, got {self.schedule!r}")
+        if self.precision not in ("float32", "mixed_bfloat16"):
+            raise RecipeError(f"precision must be float32 or mixed_bfloat16, got {self.precision!r}")
+
+    def bn_momentum(self, total_steps: int) -> float:
+        """Returns the batch-norm momentum: statistics must forget the start within a short training."""
+        return min(0.99, max(0.9, 1.0 - 20.0 / total_steps))
+
+    def ema_decay(self, total_steps: int) -> float:
+        """Returns the decay of the averaged weights: an average over about a tenth of the training, at most 5000 steps."""
+        return min(0.9998, max(0.9, 1.0 - 10.0 / total_steps))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain data that `from_dict` takes and JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "TrainingRecipe":
+        """Rebuilds a recipe from `to_dict`'s data."""
+        try:
+            return cls(**{**data, "augment": AugmentSpec(**data["augment"])})
+        except (KeyError, TypeError) as error:
+            raise RecipeError(f"this is no training recipe of this version: {error}") from error
+
+
+PRESETS: dict[str, TrainingRecipe] = {
+    # Paper section 4: batch 64, 50 epochs, rate .08 divided by 10 after 30 and 40; its code's weight decay 1e-4.
+    "paper": TrainingRecipe(
+        batch_size=64, epochs=50, learning_rate=0.08, schedule="step", drops=(0.6, 0.8), warmup_steps=500
+    ),
+    # Ours, for a few hundred photos on two cores, from the ImageNet backbone.
+    "finetune": TrainingRecipe(batch_size=8, epochs=60, learning_rate=0.02, schedule="cosine", warmup_steps=200),
+}

@@ -1,0 +1,276 @@
+"""Training: from a folder of photos to a run folder. Every piece also serves a plain `compile` and `fit`."""
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint
+from nasfpn_lite.data.coco import find_splits, load_split
+from nasfpn_lite.data.pipeline import TrainingData, make_training_data
+from nasfpn_lite.data.records import Split
+from nasfpn_lite.detector import build_detector
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.evaluate import evaluate
+from nasfpn_lite.keras_detector import KerasDetector
+from nasfpn_lite.losses import BoxLoss, FocalLoss
+from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.runs import (
+    CHECKPOINT_FILE,
+    LOG_FILE,
+    RECIPE_FILE,
+    SPEC_FILE,
+    WEIGHTS_FILE,
+    Run,
+    load_run,
+    read_json,
+    write_run_description,
+)
+from nasfpn_lite.specs import DetectorSpec
+from nasfpn_lite.weights import save_weights
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_ROUND, _LONGEST_ROUND = 25, 500  # steps between two checkpoints
+_STATISTICS_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training cut into rounds of equal length, each of which ends with a checkpoint."""
+
+    steps_per_round: int
+    rounds: int
+
+    @property
+    def total_steps(self) -> int:
+        """All steps; up to a round's worth of rounding above epochs x steps per epoch."""
+        return self.steps_per_round * self.rounds
+
+
+def make_plan(epochs: int, steps_per_epoch: int) -> Plan:
+    """Cuts a training into rounds of about an epoch, never under 25 or over 500 steps where it can be."""
+    total = epochs * steps_per_epoch
+    target = min(max(steps_per_epoch, _SHORTEST_ROUND), _LONGEST_ROUND)
+    rounds = max(1, round(total / target))
+    return Plan(math.ceil(total / rounds), rounds)
+
+
+def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
+    """Returns the recipe's Keras learning-rate schedule; it depends on the optimizer's step alone, so it resumes."""
+    return _Schedule(
+        recipe.learning_rate, min(recipe.warmup_steps, total_steps // 5), total_steps, recipe.schedule, recipe.drops
+    )
+
+
+@keras.saving.register_keras_serializable("nasfpn_lite")
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(
+        self, peak: float, warmup_steps: int, total_steps: int, schedule: str, drops: tuple[float, ...]
+    ) -> None:
+        super().__init__()
+        self.config = {"peak": peak, "warmup_steps": warmup_steps, "total_steps": total_steps}
+        self.config |= {"schedule": schedule, "drops": tuple(drops)}
+
+    def __call__(self, step: Any) -> Any:
+        ops, config = keras.ops, self.config
+        step = ops.cast(step, "float32")
+        warmup, total = float(config["warmup_steps"]), float(config["total_steps"])
+        if config["schedule"] == "cosine":
+            done = ops.clip((step - warmup) / max(1.0, total - warmup), 0.0, 1.0)
+            factor = 0.5 * (1.0 + ops.cos(math.pi * done))
+        else:
+            factor = ops.ones_like(step)
+            for drop in config["drops"]:
+                factor = factor * ops.where(step >= drop * total, 0.1, 1.0)
+        ramp = ops.clip(0.1 + 0.9 * step / max(1.0, warmup), 0.0, 1.0)
+        return config["peak"] * ramp * factor
+
+    def get_config(self) -> dict[str, Any]:
+        return self.config
+
+
+def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> None:
+    """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses."""
+    optimizer = keras.optimizers.SGD(
+        make_learning_rate(recipe, total_steps),
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm,
+        use_ema=recipe.ema,
+        ema_momentum=recipe.ema_decay(total_steps),
+        ema_overwrite_frequency=None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
+
+
+def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int) -> None:
+    """Replaces every batch norm's moving statistics by their mean over some batches, for the weights as they are.
+
+    A short training leaves moving averages that lag behind the weights, averaged weights even more.
+
+    Args:
+        images: Batches as in training, (b, H, W, 3) float32.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for index in range(batches):
+        for layer in norms:
+            layer.momentum = index / (index + 1)  # makes the moving average a plain mean
+        model(next(images), training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that decides a training's result.
+
+    Attributes:
+        spec: `num_classes` is set from the data.
+        backbone_weights: "imagenet" for the weights inside the package, "keras" for Keras's download, a path, or
+            None for random ones.
+    """
+
+    data: Path
+    spec: DetectorSpec
+    recipe: TrainingRecipe
+    preset: str = "finetune"
+    variant: str = ""
+    seed: int = 0
+    backbone_weights: str | None = "imagenet"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what recipe.json holds."""
+        return {
+            "variant": self.variant,
+            "preset": self.preset,
+            "seed": self.seed,
+            "data": str(Path(self.data).resolve()),
+            "backbone_weights": self.backbone_weights,
+            "recipe": self.recipe.to_dict(),
+        }
+
+
+def train(job: TrainingJob, folder: Path, *, resume: bool = False) -> Run:
+    """Trains a detector and writes a run folder.
+
+    The result depends on the job alone: an interrupted and resumed run ends with the same weights.
+
+    Raises:
+        UserError: The data, the spec or the folder does not allow it, or the loss became NaN.
+    """
+    folder = Path(folder)
+    split = load_split(job.data, "train", seed=job.seed)
+    job = dataclasses.replace(job, spec=dataclasses.replace(job.spec, num_classes=len(split.categories)))
+    if resume and (folder / WEIGHTS_FILE).is_file():
+        logger.info("%s is finished; nothing to resume", folder)
+        return load_run(folder)
+    resume = _prepare_folder(job, folder, split, resume)
+    keras.utils.set_random_seed(job.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(job.recipe.precision)
+    try:
+        _fit(job, folder, split, resume)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    return load_run(folder)
+
+
+def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
+    """Writes the description, or compares it; returns whether there is a checkpoint to go on from."""
+    described = {**job.to_dict(), "spec": job.spec.to_dict()}
+    if (folder / SPEC_FILE).is_file():
+        if not resume:
+            raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
+        there = {**read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+        changed = [key for key in described if there.get(key) != json.loads(json.dumps(described[key]))]
+        if changed:
+            raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
+        return (folder / CHECKPOINT_FILE).is_file()
+    write_run_description(folder, job.spec, split.categories, job.to_dict())
+    return False
+
+
+def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
+    recipe = job.recipe
+    data = make_training_data(
+        split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment
+    )
+    plan = make_plan(recipe.epochs, data.steps_per_epoch)
+    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps))
+    if job.backbone_weights is not None and not resume:
+        _load_backbone(model, job)
+    compile_detector(model, recipe, plan.total_steps)
+    first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
+    start_step = first_round * plan.steps_per_round
+    progress = Progress(plan.total_steps, start_step)
+    steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
+    callbacks = [
+        NanGuard(data.files, start_step),
+        *_validation(job, plan),
+        RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
+        progress,
+        Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
+    ]
+    try:
+        if first_round < plan.rounds:
+            model.fit(
+                data.iterate(start_step),
+                steps_per_epoch=plan.steps_per_round,
+                initial_epoch=first_round,
+                epochs=plan.rounds,
+                callbacks=callbacks,
+                verbose=0,
+            )
+    finally:
+        progress.close()
+    _finish(model, data, plan, folder)
+
+
+def _finish(model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
+    """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
+    if model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    batches = max(1, math.ceil(_STATISTICS_IMAGES / data.batch_size))
+    images = (batch[0] for batch in data.iterate(plan.total_steps))
+    recompute_statistics(model, images, batches)
+    for path, reason in data.skipped.items():
+        logger.warning("skipped in training: %s: %s", path, reason)
+    save_weights(model, folder / WEIGHTS_FILE)
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def _load_backbone(model: Any, job: TrainingJob) -> None:
+    from nasfpn_lite.backbones.pretrained import load_keras_download, load_pretrained
+
+    source, backbone = job.backbone_weights, job.spec.backbone.name
+    if source in ("imagenet", "keras") and backbone != "mobilenet_v2":
+        raise UserError(
+            f"there are no {source} weights for {backbone}; give a file with --backbone-weights PATH, or --no-pretrained"
+        )
+    if source == "keras":
+        names = load_keras_download(model)
+    else:
+        names = load_pretrained(model, path=None if source == "imagenet" else Path(str(source)))
+    logger.info("backbone: %d layers from %s weights", len(names), source)
+
+
+def _validation(job: TrainingJob, plan: Plan) -> list[Validation]:
+    if job.recipe.validations < 1 or "val" not in find_splits(job.data):
+        return []
+    split = load_split(job.data, "val", seed=job.seed)
+    rounds = {round(plan.rounds * (i + 1) / job.recipe.validations) - 1 for i in range(job.recipe.validations)}
+
+    def score(model: Any) -> float:
+        return evaluate(KerasDetector(model, job.spec, split.categories), split).summary["AP"] or 0.0
+
+    return [Validation(rounds, score)]
