@@ -60,9 +60,7 @@ class Worker:
         if self._end_to_end is None and self._image is not None:
             from nasfpn_lite.benchmarks.end_to_end import find_end_to_end  # OpenCV would count as the model's memory
 
-            self._end_to_end = find_end_to_end(
-                self._path, self._interpreter, image=self._image, threads=self._threads
-            )
+            self._end_to_end = find_end_to_end(self._path, self._interpreter, image=self._image, threads=self._threads)
         if self._end_to_end is None:
             return {"steps": [], "times_ms": []}
         times_ms = _time_calls(self._end_to_end.call, seconds=seconds, least=least)
