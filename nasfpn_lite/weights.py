@@ -63,7 +63,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
             return {key: data[key] for key in data.files}
     except FileNotFoundError as error:
         raise UserError(f"expected weights in {path}, but there is no such file") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged or no .npz file: {error}") from error
 
 
