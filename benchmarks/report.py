@@ -73,7 +73,7 @@ def render_glance(data: ReportData) -> str:
         tiles.append((f"{ap:.3f}", "AP of the float32 file"))
     if (ap := to_number(integer.get("AP"))) is not None:
         drop = find_drop(data, integer)
-        tiles.append((f"{ap:.3f}", "AP of the int8 file" + ("" if drop is None else f" ({-drop:+.3f})")))
+        tiles.append((f"{ap:.3f}", "AP of the int8 file" + ("" if drop is None else f" ({_to_change(drop)})")))
     slow, fast = to_number(floating.get("latency_ms_p50")), to_number(integer.get("latency_ms_p50"))
     if fast is not None:
         tiles.append((f"{fast:.1f} ms", "int8 on one thread" + ("" if not slow else f", {slow / fast:.1f}x float32")))
@@ -89,11 +89,15 @@ def render_accuracy(data: ReportData) -> str:
     for file in data.files:
         ap, drop = to_number(file.get("AP")), find_drop(data, file)
         if ap is not None:
-            bars.append(Bar(to_label(file), ap, f"{ap:.3f}" + ("" if drop is None else f" ({-drop:+.3f})")))
+            bars.append(Bar(to_label(file), ap, f"{ap:.3f}" + ("" if drop is None else f" ({_to_change(drop)})")))
     if not bars:
         return ""
     note = "COCO AP (IoU .50 to .95) on held-out photos, 0..1; in brackets the change against the float32 file."
     return draw_bars(bars, title="AP per file") + f'<p class="note">{note}</p>'
+
+
+def _to_change(drop: float) -> str:
+    return "±0.000" if abs(drop) < 0.0005 else f"{-drop:+.3f}"
 
 
 def render_latency(data: ReportData) -> str:
@@ -181,7 +185,7 @@ def render_examples(data: ReportData) -> str:
             else:
                 logger.warning("the report lacks a picture: %s", path)
         pairs.append(f'<div class="pair">{"".join(pictures)}</div>' if pictures else "")
-    return "".join(pairs)
+    return f'<div class="pairs">{"".join(pairs)}</div>' if any(pairs) else ""
 
 
 def render_commands(data: ReportData) -> str:
