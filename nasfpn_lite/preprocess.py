@@ -18,10 +18,16 @@ PAD_VALUE = 127
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is a marker unless a stuffed zero, a restart marker or a fill byte follows.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
+# JPEG, PNG and WebP name the block that holds the orientation; TIFF is built of such blocks.
+_MAY_HOLD_ORIENTATION = re.compile(rb"(?i)exif|^II\*\x00|^MM\x00\*")
 
 
 class ImageError(UserError):
     """An image file that cannot be used. The message names the file."""
+
+
+class TruncatedImageError(ImageError):
+    """An image file whose end is missing."""
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -30,12 +36,15 @@ def read_image(path: Path | str) -> np.ndarray:
     Raises:
         ImageError: The file is missing, cut off, or no image.
     """
-    path = Path(path)
+    return decode_image(read_image_bytes(path), path)
+
+
+def read_image_bytes(path: Path | str) -> bytes:
+    """Reads an image file undecoded; raises ImageError if it cannot be read."""
     try:
-        data = path.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: expected an image file, but cannot read it: {error.strerror}") from error
-    return decode_image(data, path)
 
 
 def decode_image(data: bytes, name: Path | str) -> np.ndarray:
@@ -44,7 +53,7 @@ def decode_image(data: bytes, name: Path | str) -> np.ndarray:
         raise ImageError(f"{name}: the file is empty; replace it or take it out of the dataset")
     # OpenCV fills the missing part of a cut file with grey and says nothing that a program can see.
     if not _is_complete(data):
-        raise ImageError(f"{name}: the image is truncated; replace it or take it out of the dataset")
+        raise TruncatedImageError(f"{name}: the image is truncated; replace it or take it out of the dataset")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -52,6 +61,14 @@ def decode_image(data: bytes, name: Path | str) -> np.ndarray:
     if image is None:
         raise ImageError(f"{name}: not an image that OpenCV can decode (expected JPEG, PNG, WebP, BMP or TIFF)")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def is_turned_by_exif(data: bytes, upright: np.ndarray) -> bool:
+    """Says whether the EXIF orientation turns an image; `upright` is what `decode_image` made of the same bytes."""
+    if not _MAY_HOLD_ORIENTATION.search(data):
+        return False
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return stored.shape != upright.shape or not np.array_equal(stored[..., ::-1], upright)
 
 
 def fit_image(
@@ -77,7 +94,8 @@ def fit_image(
     scale = (new_height / height, new_width / width)
     if (new_height, new_width) != (height, width):
         shrinks = new_height <= height and new_width <= width
-        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, (new_width, new_height), interpolation=method)
     if (new_height, new_width) != tuple(image_size):
         canvas = np.full((*image_size, 3), PAD_VALUE, np.uint8)
         canvas[:new_height, :new_width] = image

@@ -1,8 +1,8 @@
 """COCO folders: where their files are, how they become records, how records become COCO again.
 
-A folder holds `instances_<split>.json` for each split, or one `instances.json` that is split by a seed; the images lie in
-`<split>/`, `images/` or the folder itself. What is an error and what is let through is decided in `problems`; missing or
-broken image files do not stop loading, since training skips and names them.
+A folder holds `instances_<split>.json` for each split, or one `instances.json` that is split by a seed; the images lie
+in `<split>/`, `images/` or the folder itself. What is an error and what is let through is decided in `problems`;
+missing or broken image files do not stop loading, since training skips and names them.
 """
 
 import hashlib
@@ -48,9 +48,7 @@ def find_splits(data_dir: Path) -> dict[str, Path]:
     )
 
 
-def load_split(
-    data_dir: Path, split: str, *, categories: tuple[Category, ...] | None = None, seed: int = 0
-) -> Split:
+def load_split(data_dir: Path, split: str, *, categories: tuple[Category, ...] | None = None, seed: int = 0) -> Split:
     """Loads the records of a split; no image is opened.
 
     Args:
@@ -76,7 +74,7 @@ def load_split(
     images = document["images"]
     if file.name == "instances.json":
         images = divide_images(images, seed)[split]
-    return Split(split, _make_records(document, images, data_dir, split, categories, file), categories)
+    return Split(split, _make_records(document, images, data_dir, split, categories), categories)
 
 
 def categories_of(document: dict[str, Any]) -> tuple[Category, ...]:
@@ -90,7 +88,9 @@ def divide_images(images: Sequence[dict[str, Any]], seed: int) -> dict[str, list
     The order in the json plays no part, and val and test hold 15 % each, at least one image.
     """
     if len(images) < len(SPLITS):
-        raise DatasetError(f"expected at least {len(SPLITS)} images to divide into train, val and test, got {len(images)}")
+        raise DatasetError(
+            f"expected at least {len(SPLITS)} images to divide into {', '.join(SPLITS)}, got {len(images)}"
+        )
 
     def place(image: dict[str, Any]) -> bytes:
         return hashlib.sha256(f"{seed}/{image['file_name']}".encode()).digest()
@@ -195,7 +195,6 @@ def _make_records(
     data_dir: Path,
     split: str,
     categories: Sequence[Category],
-    file: Path,
 ) -> tuple[ImageRecord, ...]:
     by_image = defaultdict(list)
     for annotation in document["annotations"]:
@@ -207,8 +206,8 @@ def _make_records(
     )
     if not any(record.path.is_file() for record in records):
         raise DatasetError(
-            f"{file}: none of its {len(records)} images was found, the first not at {records[0].path}; expected them "
-            f"in {data_dir / split}, {data_dir / 'images'} or {data_dir}"
+            f"{data_dir}: none of the {len(records)} images of split {split!r} was found; expected "
+            f"{images[0]['file_name']} and the others in {split}/, in images/ or in the folder itself"
         )
     return records
 

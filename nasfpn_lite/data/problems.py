@@ -1,4 +1,4 @@
-"""What can be wrong with a COCO json. Loading refuses exactly what is called an error here; `data check` lists all of it.
+"""What can be wrong with a COCO json. Loading refuses just what is called an error here; `data check` lists all of it.
 
 Errors stop loading. Warnings do not: crowd boxes are not trained on, images without boxes are kept as background, gaps
 in category ids are closed by the category map, boxes at most BORDER_SLACK_PX outside the image are cut at its border.
@@ -83,7 +83,8 @@ def check_document(document: dict[str, Any], file: str) -> list[Problem]:
     problems += _check_records(document["annotations"], _ANNOTATION_KEYS, "annotation", file)
     for key in ("images", "categories", "annotations"):
         if not document[key]:
-            problems.append(Problem("error", f"no-{key}", f'the list "{key}" is empty; there is nothing to train on', file))
+            message = f'the list "{key}" is empty; there is nothing to train on'
+            problems.append(Problem("error", f"no-{key}", message, file))
     if any(problem.code in ("missing-key", "bad-value") for problem in problems):
         return problems  # the rules below need whole records
     problems += _check_categories(document, file)
@@ -117,14 +118,18 @@ def _check_records(records: Sequence[Any], keys: dict[str, type], kind: str, fil
 
 def _check_details(record: dict[str, Any], kind: str, name: str, file: str, ids: dict[str, Any]) -> Iterator[Problem]:
     bbox = record.get("bbox")
-    if kind == "annotation" and isinstance(bbox, list):
-        if len(bbox) != 4 or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in bbox):
-            message = f'"bbox" of {name} must be four numbers (x, y, width, height), got {bbox!r}'
-            yield Problem("error", "bad-value", message, file, **ids)
+    if kind == "annotation" and isinstance(bbox, list) and (len(bbox) != 4 or not all(_is_number(v) for v in bbox)):
+        message = f'"bbox" of {name} must be four numbers (x, y, width, height), got {bbox!r}'
+        yield Problem("error", "bad-value", message, file, **ids)
     if kind == "image":
         sides = [record.get("width"), record.get("height")]
         if all(_is_kind(side, int) for side in sides) and min(sides) < 1:  # type: ignore[type-var]
-            yield Problem("error", "bad-value", f"width and height of {name} must be positive, got {sides}", file, **ids)
+            message = f"width and height of {name} must be positive, got {sides}"
+            yield Problem("error", "bad-value", message, file, **ids)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (_is_kind(value, int) and abs(value) < 2**53)
 
 
 def _is_kind(value: Any, kind: type) -> bool:
@@ -139,7 +144,7 @@ def _check_categories(document: dict[str, Any], file: str) -> Iterator[Problem]:
             yield Problem("error", "duplicate-category-name", message, file)
     ids = sorted({category["id"] for category in categories})
     if ids and ids[-1] - ids[0] + 1 != len(ids):
-        message = f"{len(ids)} category ids between {ids[0]} and {ids[-1]} leave gaps; mapped in this order to 0..{len(ids) - 1}"
+        message = f"{len(ids)} ids from {ids[0]} to {ids[-1]} leave gaps; mapped in this order to 0..{len(ids) - 1}"
         yield Problem("warning", "category-gaps", message, file)
     used = {annotation["category_id"] for annotation in document["annotations"]}
     unused = [category["name"] for category in categories if category["id"] not in used]
@@ -158,7 +163,8 @@ def _check_annotations(document: dict[str, Any], file: str) -> Iterator[Problem]
             message = f"its category_id {annotation['category_id']} is not among the categories"
             yield Problem("error", "unknown-category-id", message, file, **ids)
         if annotation.get("iscrowd"):
-            yield Problem("warning", "crowd", "marked as crowd; it is neither trained on nor counted as missed", file, **ids)
+            message = "marked as crowd; it is neither trained on nor counted as missed"
+            yield Problem("warning", "crowd", message, file, **ids)
         if image is None:
             message = f"its image_id {annotation['image_id']} is not among the images"
             yield Problem("error", "unknown-image-id", message, file, **ids)
