@@ -1,4 +1,4 @@
-"""Finds the class names of a YOLO dataset, without a YAML library: only the entry `names` is understood, and checked."""
+"""Finds the class names of a YOLO dataset, without a YAML library: only the entry `names` is read, and checked."""
 
 import re
 from pathlib import Path
