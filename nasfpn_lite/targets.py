@@ -62,14 +62,16 @@ def _match(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """Returns the box number for each anchor, (N,) int32; -1 for none."""
     # One box at a time: rows of N float32 stay in the cache, the (M, N) matrices of boxes.iou do not.
     corners = np.ascontiguousarray(anchors.T, dtype=np.float32)
-    anchor_area = area(anchors).astype(np.float32)
+    anchor_area = area(anchors).astype(np.float32, copy=False)
     matches = np.full(len(anchors), -1, np.int32)
     # A box must beat this; just below the bound, so that an IoU of exactly 0.5 does.
     best_iou = np.full(len(anchors), np.nextafter(np.float32(POSITIVE_IOU), np.float32(0)), np.float32)
     forced: dict[int, tuple[float, int]] = {}
-    for number, box in enumerate(boxes):
+    for number, (box, box_area) in enumerate(zip(boxes, area(boxes), strict=True)):
         iou = _overlap(box, corners)
-        iou /= anchor_area + area(box) - iou
+        union = anchor_area + box_area
+        union -= iou
+        iou /= union
         better = iou > best_iou
         best_iou[better] = iou[better]
         matches[better] = number

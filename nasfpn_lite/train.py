@@ -230,17 +230,18 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
                 epochs=plan.rounds,
                 callbacks=callbacks,
                 verbose=0,
+                shuffle=False,
             )
     finally:
         progress.close()
-    _finish(model, data, plan, folder)
+    _finish(job, model, data, plan, folder)
 
 
-def _finish(model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
+def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
     """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
     if model.optimizer.use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
-    batches = max(1, math.ceil(_STATISTICS_IMAGES / data.batch_size))
+    batches = max(1, math.ceil(_STATISTICS_IMAGES / job.recipe.batch_size))
     images = (batch[0] for batch in data.iterate(plan.total_steps))
     recompute_statistics(model, images, batches)
     for path, reason in data.skipped.items():

@@ -1,9 +1,10 @@
 """ResNet-10, 50 and 101 (https://arxiv.org/abs/1512.03385), under the layer names of keras.applications.
 
 Facts from the TPU detection code that NAS-FPN was published with: no biases, batch norm epsilon 1e-4, kernels from a
-truncated normal of variance 1/fan_in, a projection shortcut in the first block of every group, and in bottleneck blocks
-the stride on the 3x3 convolution. That last choice is told by the paper's FLOPs: the ResNet-50 share of its FPN model
-at 640x640 is 33.3 G multiply-adds; this one has 33.4 G, one with the stride on the first 1x1 (keras.applications) 31.5 G.
+truncated normal of variance 1/fan_in, a projection shortcut in the first block of every group, and in bottleneck
+blocks the stride on the 3x3 convolution. That last choice is told by the paper's FLOPs: the ResNet-50 share of its FPN
+model at 640x640 is 33.3 G multiply-adds; this one has 33.4 G, one with the stride on the first 1x1, as in
+keras.applications, 31.5 G.
 Keras's own ResNet weights were therefore trained for other strides and carry biases; they are not loaded.
 """
 

@@ -60,10 +60,8 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         if (error.name or PROGRAM).partition(".")[0] == "nasfpn_lite":
             raise
         logger.debug("where it came from:", exc_info=True)
-        print(
-            f'error: this command needs the Python package {error.name!r}; install it with: pip install "{PROGRAM}[all]"',
-            file=sys.stderr,
-        )
+        remedy = f'install it with: pip install "{PROGRAM}[all]"'
+        print(f"error: this command needs the Python package {error.name!r}; {remedy}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

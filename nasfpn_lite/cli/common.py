@@ -20,11 +20,16 @@ def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
     add_variant_options(parser)
 
 
-def add_variant_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --size, --classes and --genotype, for verbs that name the variant in their own way."""
+def add_variant_options(parser: argparse.ArgumentParser, *, classes: bool = True) -> None:
+    """Adds --size, --classes and --genotype, for verbs that name the variant in their own way.
+
+    Args:
+        classes: False leaves --classes out, where the data alone decides it.
+    """
     group = parser.add_argument_group("changes to the variant")
     group.add_argument("--size", metavar="S", help="input size in pixels: S or HxW, multiples of 64")
-    group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
+    if classes:
+        group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
     group.add_argument("--genotype", metavar="FILE", type=Path, help="JSON file with the graph of the NAS-FPN neck")
 
 
@@ -40,10 +45,11 @@ def spec_from_args(
     Raises:
         SpecError: The name is unknown, or an option does not fit the variant.
     """
+    asked = getattr(args, "classes", None)
     return get_spec(
         args.variant if variant is None else variant,
         size=args.size,
-        num_classes=num_classes if args.classes is None else args.classes,
+        num_classes=num_classes if asked is None else asked,
         genotype=args.genotype,
     )
 

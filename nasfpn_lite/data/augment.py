@@ -7,9 +7,9 @@ import numpy as np
 
 from nasfpn_lite.boxes import area, clip
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.preprocess import PAD_VALUE
 from nasfpn_lite.specs import ResizeRule
 
-PAD_VALUE = 127
 MIN_VISIBLE = 0.3  # an object of which less is left is no example of its class
 MIN_SIDE_PX = 2.0  # far below the smallest anchor; also keeps log(side) finite
 
@@ -42,7 +42,7 @@ class AugmentSpec:
                 raise UserError(f"augmentation {name} must be in 0..1, got {getattr(self, name)}")
 
 
-def augment(
+def augment(  # noqa: PLR0913
     image: np.ndarray,
     boxes_yxyx: np.ndarray,
     classes: np.ndarray,

@@ -25,7 +25,7 @@ PREFETCHED_BATCHES_PER_WORKER = 2
 logger = logging.getLogger(__name__)
 
 
-def make_training_data(
+def make_training_data(  # noqa: PLR0913
     split: Split,
     spec: DetectorSpec,
     *,
@@ -70,6 +70,7 @@ class TrainingData:
     repeated until it fills one step.
 
     Attributes:
+        batch_size: Images per batch of this process.
         steps_per_epoch: Batches per epoch and process, at least 1.
     """
 
@@ -77,6 +78,7 @@ class TrainingData:
         index, count = shard
         images = len(loader.images)
         global_batch = batch_size * count
+        self.batch_size = batch_size
         self.steps_per_epoch = max(images // global_batch, 1)
         self._loader = loader
         self._workers = workers

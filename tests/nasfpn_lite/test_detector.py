@@ -1,0 +1,98 @@
+"""One conformance suite for all mobile variants, and the laws of the pyramid."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from nasfpn_lite.anchors import count_anchors
+from nasfpn_lite.cost import count_cost
+from nasfpn_lite.detector import build_detector
+from nasfpn_lite.genotype import Genotype, MergingCell
+from nasfpn_lite.specs import DetectorSpec, NeckSpec
+from nasfpn_lite.variants import VARIANTS
+
+MOBILE = [name for name, spec in VARIANTS.items() if spec.backbone.name == "mobilenet_v2"]
+
+
+def small(name: str) -> DetectorSpec:
+    return dataclasses.replace(VARIANTS[name], image_size=(64, 128), num_classes=5)
+
+
+@pytest.mark.parametrize("name", MOBILE)
+def test_conformance(name: str) -> None:
+    spec = small(name)
+    model = build_detector(spec)
+    assert len({layer.name for layer in model.layers}) == len(model.layers)
+    for batch in (1, 3):
+        images = np.random.default_rng(0).uniform(-1, 1, (batch, 64, 128, 3)).astype(np.float32)
+        outputs = {key: np.asarray(value) for key, value in model(images, training=False).items()}
+        anchors = count_anchors(spec)
+        assert {key: value.shape for key, value in outputs.items()} == {
+            "box_encodings": (batch, anchors, 4),
+            "class_logits": (batch, anchors, 5),
+        }
+        assert all(np.isfinite(value).all() for value in outputs.values())
+    # Every anchor starts at a score of about .01.
+    assert float(np.median(outputs["class_logits"])) == pytest.approx(-np.log(99), abs=0.3)
+
+
+def tiny(genotype: Genotype, repeats: int = 1, separable: bool = True) -> DetectorSpec:
+    neck = NeckSpec(
+        "nasfpn", genotype.min_level, genotype.max_level, width=16, repeats=repeats, separable=separable,
+        genotype=genotype,
+    )  # fmt: skip
+    return dataclasses.replace(small("nasfpnlite_3x48"), neck=neck)
+
+
+ATTENTION = Genotype(3, 4, (MergingCell(4, "attention", (0, 1)), MergingCell(3, "sum", (0, 2))))
+
+
+def pyramid_values(model: keras.Model, name: str, image: np.ndarray) -> np.ndarray:
+    return np.asarray(keras.Model(model.input, model.get_layer(name).output)(image, training=False))
+
+
+def test_attention_gates_the_finer_by_the_coarser_ones_maximum() -> None:
+    model = build_detector(tiny(ATTENTION))
+    image = np.random.default_rng(1).uniform(-1, 1, (2, 64, 128, 3)).astype(np.float32)
+    coarse = pyramid_values(model, "lateral_C4_bn", image)
+    fine = pyramid_values(model, "lateral_C3_bn", image)
+    pooled = fine.reshape(2, 4, 2, 8, 2, 16).max(axis=(2, 4))
+    gate = 1 / (1 + np.exp(-coarse.max(axis=(1, 2), keepdims=True)))
+    merged = pyramid_values(model, "pyramid1_cell1_P4_attention", image)
+    np.testing.assert_allclose(merged, coarse + pooled * gate, rtol=1e-4, atol=1e-5)
+
+
+def test_upsampling_is_nearest() -> None:
+    model = build_detector(tiny(ATTENTION))
+    image = np.random.default_rng(2).uniform(-1, 1, (1, 64, 128, 3)).astype(np.float32)
+    small_map = pyramid_values(model, "pyramid1_cell1_P4_bn", image)
+    large_map = pyramid_values(model, "pyramid1_node2_to_P3", image)
+    np.testing.assert_allclose(large_map, small_map.repeat(2, axis=1).repeat(2, axis=2), rtol=1e-5, atol=1e-6)
+
+
+def test_a_resampled_node_and_a_gate_are_made_once() -> None:
+    cells = tuple(MergingCell(4, "attention", (0, 1)) for _ in range(3)) + (MergingCell(3, "sum", (0, 2)),)
+    names = [layer.name for layer in build_detector(tiny(Genotype(3, 4, cells))).layers]
+    assert sum("node0_to_P4" in name for name in names) == 1
+    assert sum("globalmax" in name for name in names) == 1
+
+
+def test_dangling_nodes_are_added() -> None:
+    cells = (MergingCell(4, "sum", (0, 1)), MergingCell(4, "sum", (0, 1)), MergingCell(3, "sum", (0, 3)))
+    names = [layer.name for layer in build_detector(tiny(Genotype(3, 4, cells))).layers]
+    assert "pyramid1_cell2_P4_dangling2" in names
+
+
+@pytest.mark.parametrize(("separable", "expected"), [(True, 9 * 16 + 16 * 16 + 2 * 16), (False, 9 * 16 * 16 + 2 * 16)])
+def test_a_cell_costs_what_the_paper_says(separable: bool, expected: int) -> None:
+    once, twice = (count_cost(build_detector(tiny(ATTENTION, n, separable))).params for n in (1, 2))
+    assert twice - once == 2 * expected
+
+
+def test_shared_predictors_are_shared_and_towers_are_not() -> None:
+    names = [layer.name for layer in build_detector(small("nasfpnlite_3x48")).layers]
+    assert "head_class_predictor_pointwise" in names and "head_class1_P3_pointwise" in names
+    names = [layer.name for layer in build_detector(small("fpnlite_64")).layers]
+    assert "head_class1_pointwise" in names and "head_class1_P3_bn" in names

@@ -1,0 +1,55 @@
+"""The first page stays true: every verb, variant and recipe is named, and its script runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasfpn_lite.cli import VERBS
+from nasfpn_lite.variants import VARIANTS
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+LONGEST_README = 150
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_readme_names_every_verb(verb):
+    assert re.search(rf"nasfpn-lite {verb}\b|make {verb}\b", README)
+
+
+def test_readme_names_no_verb_that_is_not():
+    assert set(re.findall(r"^nasfpn-lite ([a-z]+)", README, re.MULTILINE)) - set(VERBS) == set()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_readme_names_every_variant(variant):
+    assert f"`{variant}`" in README
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"])
+def test_readme_names_every_recipe(recipe):
+    assert f"`{recipe}`" in README
+
+
+def test_pages_name_only_files_that_exist():
+    text = README + (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:nasfpn_lite|converters|benchmarks|android_bench|tests)/[\w/.]*)`", text))
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()
+
+
+def test_readme_script_runs(tmp_path, tiny_coco):
+    script = re.search(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    if script is None:
+        pytest.skip("the first page has no script yet")
+    path = tmp_path / "script.py"
+    path.write_text(script.group(1), encoding="utf-8")
+    command = [sys.executable, str(path), str(tiny_coco)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=600)
+    assert result.returncode == 0, result.stderr
