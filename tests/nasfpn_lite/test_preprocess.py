@@ -104,7 +104,12 @@ def test_a_png_with_a_wrong_checksum_is_refused():
 
 @pytest.mark.parametrize(
     "data, message",
-    [(b"", "is empty"), (b"<html>not found</html>", "not an image"), (b"\xff\xd8", "truncated"), (b"RIFF", "truncated")],
+    [
+        (b"", "is empty"),
+        (b"<html>not found</html>", "not an image"),
+        (b"\xff\xd8", "truncated"),
+        (b"RIFF", "truncated"),
+    ],
 )
 def test_what_is_no_image_is_refused(tmp_path, data, message):
     path = tmp_path / "photo.jpg"

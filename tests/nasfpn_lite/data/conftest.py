@@ -17,13 +17,15 @@ def jpeg_bytes(height: int, width: int, *, orientation: int | None = None, shade
     if orientation is None:
         return data
     # A TIFF block, big-endian, with one entry: tag 0x0112 (orientation), type 3 (short), count 1.
-    tiff = b"MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00" + bytes([orientation]) + b"\x00" * 6
+    tiff = (
+        b"MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00" + bytes([orientation]) + b"\x00" * 6
+    )
     body = b"Exif\x00\x00" + tiff
     return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
 
 
 class CocoFolder:
-    """A sound COCO folder: train has two images of 60x40 (width x height) with one box each; change it, then `write`."""
+    """A sound COCO folder, one split, two images of 60x40 (width x height), a box each; change it, then `write`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

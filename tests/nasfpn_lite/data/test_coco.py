@@ -129,7 +129,9 @@ def test_other_spellings_of_a_file_name_are_found(tmp_path):
     (tmp_path / "images" / decomposed).write_bytes(b"")
     composed = unicodedata.normalize("NFC", "sub/Größe.jpg")
     assert find_image(tmp_path, "train", composed).is_file()
-    assert find_image(tmp_path, "train", composed.replace("/", "\\")) == tmp_path / "images" / composed.replace("/", "\\")
+    assert find_image(tmp_path, "train", composed.replace("/", "\\")) == tmp_path / "images" / composed.replace(
+        "/", "\\"
+    )
     (tmp_path / "images" / composed).write_bytes(b"")
     assert find_image(tmp_path, "train", composed.replace("/", "\\")) == tmp_path / "images" / composed
 

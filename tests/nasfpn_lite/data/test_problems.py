@@ -44,7 +44,12 @@ CASES = {
     "box-outside": (changed(annotations={"bbox": [45, 5, 20, 30]}), "error", 1, 11),
     "box-clipped": (changed(annotations={"bbox": [40.5, 5, 20, 30]}), "warning", 1, 11),
     "crowd": (changed(annotations={"iscrowd": 1}), "warning", 1, 11),
-    "unknown-image-id": (changed(more_annotations={**SOUND["annotations"][0], "id": 12, "image_id": 9}), "error", 9, 12),
+    "unknown-image-id": (
+        changed(more_annotations={**SOUND["annotations"][0], "id": 12, "image_id": 9}),
+        "error",
+        9,
+        12,
+    ),
     "unknown-category-id": (
         changed(more_annotations={**SOUND["annotations"][0], "id": 12, "category_id": 9}),
         "error",
@@ -69,7 +74,9 @@ def test_each_problem_names_image_and_annotation(code):
 def test_duplicate_image_ids():
     problems = check_document(changed(more_images={**SOUND["images"][0], "file_name": "b.jpg"}), FILE)
     assert problems == [
-        Problem("error", "duplicate-image-id", "image number 2 of the list has the id 1, which an earlier one has", FILE, 1)
+        Problem(
+            "error", "duplicate-image-id", "image number 2 of the list has the id 1, which an earlier one has", FILE, 1
+        )
     ]
 
 
@@ -84,7 +91,11 @@ def test_one_file_listed_twice():
 def test_category_gaps_unused_and_duplicate_names():
     document = changed(more_categories={"id": 3, "name": "cat"})
     assert [(p.code, p.severity, p.message) for p in check_document(document, FILE)] == [
-        ("duplicate-category-name", "error", "2 categories are called 'cat'; a network cannot tell them apart, merge them"),
+        (
+            "duplicate-category-name",
+            "error",
+            "2 categories are called 'cat'; a network cannot tell them apart, merge them",
+        ),
         ("category-gaps", "warning", "2 ids from 1 to 3 leave gaps; mapped in this order to 0..1"),
         ("category-unused", "warning", "1 categories have no box: cat"),
     ]
