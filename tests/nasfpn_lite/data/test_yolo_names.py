@@ -25,7 +25,7 @@ def test_yaml(tmp_path, text, file):
 
 
 def test_inline_dict(tmp_path):
-    (tmp_path / "data.yaml").write_text("names: {0: cat, '1': "big dog", 2: it's ünicorn}\n", encoding="utf-8")
+    (tmp_path / "data.yaml").write_text("""names: {0: cat, '1': "big dog", 2: it's ünicorn}\n""", encoding="utf-8")
     assert read_class_names(tmp_path) == ("cat", "big dog", "it's ünicorn")
 
 
