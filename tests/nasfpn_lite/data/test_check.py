@@ -9,6 +9,14 @@ import pytest
 from nasfpn_lite.data.check import check_dataset, examine_dataset
 from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.problems import DatasetError
+from tests.coco_folder import CocoFolder, jpeg_bytes
+
+
+@pytest.fixture
+def coco_folder(tmp_path):
+    folder = tmp_path / "a set with späces"
+    folder.mkdir()
+    return CocoFolder(folder)
 
 
 def found(folder):
@@ -35,8 +43,8 @@ def test_missing_image(coco_folder):
     assert found(coco_folder.folder) == [("error", "image-missing", "train/a.jpg", 1, None)]
 
 
-def test_truncated_image(coco_folder, make_jpeg):
-    coco_folder.add_image("train/a.jpg", make_jpeg(40, 60)[:-40])
+def test_truncated_image(coco_folder):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(40, 60)[:-40])
     assert found(coco_folder.folder) == [("error", "image-truncated", "train/a.jpg", 1, None)]
 
 
@@ -47,28 +55,28 @@ def test_what_is_no_image(coco_folder):
     assert "not an image that OpenCV can decode" in problem.message
 
 
-def test_wrong_size_in_the_json(coco_folder, make_jpeg):
-    coco_folder.add_image("train/a.jpg", make_jpeg(40, 61))
+def test_wrong_size_in_the_json(coco_folder):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(40, 61))
     [problem] = check_dataset(coco_folder.folder)
     assert (problem.severity, problem.code, problem.image_id) == ("error", "wrong-size", 1)
     assert problem.message == "the json says 60x40, the image has 61x40"
 
 
-def test_sides_exchanged_without_exif(coco_folder, make_jpeg):
-    coco_folder.add_image("train/a.jpg", make_jpeg(60, 40))
+def test_sides_exchanged_without_exif(coco_folder):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(60, 40))
     assert found(coco_folder.folder) == [("error", "wrong-size", "train/a.jpg", 1, None)]
 
 
 @pytest.mark.parametrize("orientation", [6, 8])
-def test_exif_with_the_upright_size_in_the_json(coco_folder, make_jpeg, orientation):
-    coco_folder.add_image("train/a.jpg", make_jpeg(60, 40, orientation=orientation))
+def test_exif_with_the_upright_size_in_the_json(coco_folder, orientation):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(60, 40, orientation=orientation))
     [problem] = check_dataset(coco_folder.folder)
     assert (problem.severity, problem.code, problem.file) == ("warning", "exif-rotation", "train/a.jpg")
     assert problem.message == "its EXIF orientation is honoured: it is used upright, 60x40"
 
 
-def test_exif_with_the_stored_size_in_the_json(coco_folder, make_jpeg):
-    coco_folder.add_image("train/a.jpg", make_jpeg(40, 60, orientation=6))
+def test_exif_with_the_stored_size_in_the_json(coco_folder):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(40, 60, orientation=6))
     assert found(coco_folder.folder) == [
         ("warning", "exif-rotation", "train/a.jpg", 1, None),
         ("error", "exif-size", "train/a.jpg", 1, None),
@@ -78,9 +86,9 @@ def test_exif_with_the_stored_size_in_the_json(coco_folder, make_jpeg):
     )
 
 
-def test_exif_upside_down_and_plain(coco_folder, make_jpeg):
-    coco_folder.add_image("train/a.jpg", make_jpeg(40, 60, orientation=3))
-    coco_folder.add_image("train/b.jpg", make_jpeg(40, 60, orientation=1))
+def test_exif_upside_down_and_plain(coco_folder):
+    coco_folder.add_image("train/a.jpg", jpeg_bytes(40, 60, orientation=3))
+    coco_folder.add_image("train/b.jpg", jpeg_bytes(40, 60, orientation=1))
     assert found(coco_folder.folder) == [("warning", "exif-rotation", "train/a.jpg", 1, None)]
 
 
@@ -99,7 +107,7 @@ def test_the_same_image_twice_in_a_split(coco_folder):
     assert found(coco_folder.folder) == [("warning", "duplicate-image", "train/b.jpg", 2, None)]
 
 
-def test_categories_that_differ_between_splits(coco_folder, make_jpeg):
+def test_categories_that_differ_between_splits(coco_folder):
     document = json.loads(json.dumps(coco_folder.document))
     document["categories"] = [{"id": 1, "name": "dog"}, {"id": 3, "name": "fox"}]
     document["annotations"] = [
@@ -108,7 +116,7 @@ def test_categories_that_differ_between_splits(coco_folder, make_jpeg):
     document["annotations"][1]["id"] = 2
     coco_folder.write(document, "instances_val.json")
     for name, shade in (("a", 10), ("b", 20)):
-        coco_folder.add_image(f"val/{name}.jpg", make_jpeg(40, 60, shade=shade))
+        coco_folder.add_image(f"val/{name}.jpg", jpeg_bytes(40, 60, shade=shade))
     problems = [p for p in check_dataset(coco_folder.folder) if p.code != "category-gaps"]
     assert [(p.severity, p.code, p.file, p.message) for p in problems] == [
         ("error", "categories-differ", "instances_val.json", "category 1 ('dog') is 'cat' in instances_train.json"),

@@ -16,6 +16,14 @@ from nasfpn_lite.data.coco import (
 from nasfpn_lite.data.problems import DatasetError
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.preprocess import ImageError
+from tests.coco_folder import CocoFolder, jpeg_bytes
+
+
+@pytest.fixture
+def coco_folder(tmp_path):
+    folder = tmp_path / "a set with späces"
+    folder.mkdir()
+    return CocoFolder(folder)
 
 
 def test_records(coco_folder):
@@ -93,9 +101,9 @@ def test_a_long_list_of_errors_is_cut(coco_folder):
         load_split(coco_folder.folder, "train")
 
 
-def test_missing_and_misfit_images_do_not_stop_loading(coco_folder, make_jpeg):
+def test_missing_and_misfit_images_do_not_stop_loading(coco_folder):
     (coco_folder.folder / "train" / "a.jpg").unlink()
-    coco_folder.add_image("train/b.jpg", make_jpeg(40, 60, orientation=6))
+    coco_folder.add_image("train/b.jpg", jpeg_bytes(40, 60, orientation=6))
     first, second = load_split(coco_folder.folder, "train").images
     assert first.path == coco_folder.folder / "train" / "a.jpg"
     with pytest.raises(ImageError, match="a.jpg"):
@@ -112,10 +120,10 @@ def test_no_image_at_all_is_an_error(coco_folder):
 
 
 @pytest.mark.parametrize("place", ["train/", "images/", "", "images/deep er/ünter/"])
-def test_images_are_found_in_all_places(coco_folder, make_jpeg, place):
+def test_images_are_found_in_all_places(coco_folder, place):
     for name in "ab":
         (coco_folder.folder / "train" / f"{name}.jpg").unlink()
-    coco_folder.add_image(f"{place}Größe 1.jpg", make_jpeg(40, 60))
+    coco_folder.add_image(f"{place}Größe 1.jpg", jpeg_bytes(40, 60))
     below = place.removeprefix("images/") if place.count("/") > 1 else ""
     coco_folder.document["images"][0]["file_name"] = f"{below}Größe 1.jpg"
     coco_folder.write()

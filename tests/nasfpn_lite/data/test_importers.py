@@ -7,6 +7,7 @@ from nasfpn_lite.data.check import check_dataset
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.data.importers import import_voc, import_yolo
 from nasfpn_lite.data.problems import DatasetError
+from tests.coco_folder import jpeg_bytes
 
 # --- Pascal VOC
 
@@ -22,14 +23,14 @@ def voc_xml(objects, width=60, height=40):
 
 
 @pytest.fixture
-def put(tmp_path, make_jpeg):
+def put(tmp_path):
     """Writes a file below `source/`: text, bytes, or a 60x40 JPEG (None)."""
 
     def write(name, content=None):
         path = tmp_path / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is None:
-            content = make_jpeg(40, 60, shade=sum(name.encode()) % 200)
+            content = jpeg_bytes(40, 60, shade=sum(name.encode()) % 200)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
@@ -201,9 +202,9 @@ def test_yolo_labels_beside_the_images(put, paths):
     assert import_yolo(*paths).boxes == 1
 
 
-def test_yolo_boxes_of_a_rotated_photo_refer_to_the_upright_image(put, paths, make_jpeg):
+def test_yolo_boxes_of_a_rotated_photo_refer_to_the_upright_image(put, paths):
     put("classes.txt", "cat\n")
-    put("a.jpg", make_jpeg(60, 40, orientation=6))
+    put("a.jpg", jpeg_bytes(60, 40, orientation=6))
     put("a.txt", "0 0.5 0.5 0.5 0.5\n")
     import_yolo(*paths)
     [image] = json.loads((paths[1] / "instances.json").read_text())["images"]

@@ -1,4 +1,4 @@
-"""Small datasets on disk, made anew for each test."""
+"""A small COCO folder for tests to break."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 
 
 def jpeg_bytes(height: int, width: int, *, orientation: int | None = None, shade: int = 200) -> bytes:
@@ -52,16 +51,3 @@ class CocoFolder:
         path = self.folder / name
         path.write_text(json.dumps(self.document if document is None else document), encoding="utf-8")
         return path
-
-
-@pytest.fixture
-def coco_folder(tmp_path: Path) -> CocoFolder:
-    folder = tmp_path / "a set with späces"
-    folder.mkdir()
-    return CocoFolder(folder)
-
-
-@pytest.fixture
-def make_jpeg():
-    """The function `jpeg_bytes`."""
-    return jpeg_bytes
