@@ -152,7 +152,7 @@ def test_linter_takes_a_room_under_its_public_name():
 
 
 def test_tests_mirror_the_source():
-    """tests/ROOM/test_NAME.py or test_NAME_MORE.py tests NAME, a module or package of the same folder, or the folder."""
+    """Below tests/ROOM, test_NAME.py and test_NAME_MORE.py test NAME: a module or package beside, or the folder itself."""
     wrong = []
     for path in [path for room in ROOMS for path in source_files(f"tests/{room}")]:
         folder = REPOSITORY / path.relative_to(REPOSITORY / "tests").parent
