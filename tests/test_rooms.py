@@ -152,7 +152,7 @@ def test_linter_takes_a_room_under_its_public_name():
 
 
 def test_tests_mirror_the_source():
-    """Below tests/ROOM, test_NAME.py and test_NAME_MORE.py test NAME: a module or package beside, or the folder itself."""
+    """Below tests/ROOM, test_NAME.py and test_NAME_MORE.py test NAME: a module or package beside, or the folder."""
     wrong = []
     for path in [path for room in ROOMS for path in source_files(f"tests/{room}")]:
         folder = REPOSITORY / path.relative_to(REPOSITORY / "tests").parent
