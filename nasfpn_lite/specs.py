@@ -73,9 +73,10 @@ class NeckSpec:
             return
         _check(self.width > 0 and self.width % 8 == 0, f"neck width must be a positive multiple of 8, got {self.width}")
         _check(
-            self.kind == "nasfpn" or self.repeats == 1, f"only a nasfpn neck can be repeated, got repeats={self.repeats}"
+            self.kind == "nasfpn" or self.repeats == 1,
+            f"only a nasfpn neck repeats, got repeats={self.repeats}",
         )
-        _check((self.genotype is not None) == (self.kind == "nasfpn"), "a genotype goes with kind='nasfpn' and no other")
+        _check((self.genotype is not None) == (self.kind == "nasfpn"), "a genotype goes with kind 'nasfpn' alone")
         if self.genotype is not None:
             levels = (self.genotype.min_level, self.genotype.max_level)
             _check(

@@ -76,7 +76,7 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self, peak: float, warmup_steps: int, total_steps: int, schedule: str, drops: tuple[float, ...]
     ) -> None:
         super().__init__()
-        self.config = {"peak": peak, "warmup_steps": warmup_steps, "total_steps": total_steps}
+        self.config: dict[str, Any] = {"peak": peak, "warmup_steps": warmup_steps, "total_steps": total_steps}
         self.config |= {"schedule": schedule, "drops": tuple(drops)}
 
     def __call__(self, step: Any) -> Any:
@@ -209,9 +209,7 @@ def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) 
 
 def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
     recipe = job.recipe
-    data = make_training_data(
-        split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment
-    )
+    data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
     model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps))
     if job.backbone_weights is not None and not resume:
@@ -263,7 +261,7 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
     source, backbone = job.backbone_weights, job.spec.backbone.name
     if source in ("imagenet", "keras") and backbone != "mobilenet_v2":
         raise UserError(
-            f"there are no {source} weights for {backbone}; give a file with --backbone-weights PATH, or --no-pretrained"
+            f"there are no {source} weights for {backbone}; give --backbone-weights PATH, or --no-pretrained"
         )
     if source == "keras":
         names = load_keras_download(model)
