@@ -41,12 +41,12 @@ def test_records(coco_folder):
 
 
 def test_category_ids_with_gaps_and_out_of_order_become_dense(coco_folder):
-    coco_folder.document["categories"] = [{"id": 90, "name": "dog"}, {"id": 0, "name": "ant"}, {"id": 7, "name": "cat"}]
+    coco_folder.document["categories"] = [{"id": 90, "name": "ape"}, {"id": 0, "name": "fox"}, {"id": 7, "name": "cat"}]
     for annotation, category in zip(coco_folder.document["annotations"], (7, 90), strict=True):
         annotation["category_id"] = category
     coco_folder.write()
     split = load_split(coco_folder.folder, "train")
-    assert split.categories == (Category(0, "ant"), Category(7, "cat"), Category(90, "dog"))
+    assert split.categories == (Category(0, "fox"), Category(7, "cat"), Category(90, "ape"))
     assert [image.classes.tolist() for image in split.images] == [[1], [2]]
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -271,6 +272,23 @@ def test_an_existing_output_is_replaced_only_by_force(put, paths):
     import_yolo(*paths, force=True)
     assert sorted(path.name for path in paths[1].iterdir()) == ["images", "instances.json"]
     assert sorted(path.name for path in paths[1].parent.iterdir()) == ["my out", "source"]
+
+
+def test_the_old_output_stays_if_the_new_one_cannot_take_its_place(put, paths, monkeypatch):
+    put_yolo(put)
+    import_yolo(*paths)
+    (paths[1] / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def refuse(self, target):
+        if self.name == "new":
+            raise OSError("disk on strike")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="disk on strike"):
+        import_yolo(*paths, force=True)
+    assert (paths[1] / "old.txt").read_text() == "old"
 
 
 def test_force_replaces_nothing_but_coco_folders(put, paths):
