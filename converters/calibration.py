@@ -58,7 +58,7 @@ def load_calibration(
     from nasfpn_lite.preprocess import fit_image
 
     order = np.random.default_rng(seed).permutation(len(split.images))
-    images = []
+    images: list[np.ndarray] = []
     for index in order:
         if len(images) == MAX_CALIBRATION_IMAGES:
             break

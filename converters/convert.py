@@ -83,7 +83,7 @@ class Converted:
     seconds: float
 
 
-def convert(
+def convert(  # noqa: PLR0913 - four of them are keywords with defaults
     source: Source,
     recipe: str,
     form: str,

@@ -14,7 +14,7 @@ _OP_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() i
 
 
 class _AlignedBuilder(flatbuffers.Builder):
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
 
 

@@ -1,4 +1,4 @@
-"""The one place that imports a TFLite interpreter or TensorFlow's converter, so that either can be swapped here alone."""
+"""The one place that imports a TFLite interpreter or TensorFlow's converter: either can be swapped here alone."""
 
 import importlib
 import os

@@ -125,8 +125,9 @@ def read_metadata(content: bytes) -> Metadata:
     return Metadata.from_json(text.decode())
 
 
-# Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers are those of
-# tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, Model.metadata 6, Metadata.name 0, .buffer 1, Buffer.data 0.
+# Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
+# tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
+# Buffer.data 0.
 def _find_entry(content: bytes) -> bytes | None:
     if content[4:8] != b"TFL3":
         raise IndexError("no TFL3 identifier")

@@ -1,6 +1,7 @@
 """How numbers are stored in a .tflite: the four recipes, by the names that ai-edge-quantizer gives them.
 
-Grammar: `dynamic` or `static` activations' ranges, `w`eights and `a`ctivations as `i`nteger or `f`loating `p`oint and bits.
+Grammar: ranges of activations `dynamic` or `static`, then `w`eights and `a`ctivations as `i`nteger or `f`loating
+`p`oint with their bits.
 """
 
 from dataclasses import dataclass

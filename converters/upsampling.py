@@ -20,8 +20,10 @@ def replace_tiles(graph: Graph) -> int:
             continue
         source, multiples_tensor = operator.inputs
         multiples = graph.constant(multiples_tensor)
-        axes = [] if multiples is None else np.flatnonzero(multiples != 1)
-        if multiples is None or len(axes) != 1 or multiples[axes[0]] > _MAX_PARTS:
+        if multiples is None:
+            continue
+        axes = np.flatnonzero(multiples != 1)
+        if len(axes) != 1 or multiples[axes[0]] > _MAX_PARTS:
             continue
         options = schema.ConcatenationOptionsT()
         options.axis = int(axes[0])

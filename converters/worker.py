@@ -1,4 +1,4 @@
-"""The subprocess that converts: `python -m nasfpn_lite.converters.worker FOLDER`, started by `convert` and by nobody else."""
+"""The subprocess that converts, `python -m nasfpn_lite.converters.worker FOLDER`; only `convert` starts it."""
 
 import json
 import sys
