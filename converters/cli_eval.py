@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints."""
     from nasfpn_lite.converters.load_detector import find_seed, load_detector
-    from nasfpn_lite.data.coco import load_split
+    from nasfpn_lite.data.coco import find_splits, load_split
     from nasfpn_lite.evaluate import evaluate
 
     seed = find_seed(args.model) if args.seed is None else args.seed
-    if seed is None and (args.data / "instances.json").is_file():
+    if seed is None and find_splits(args.data).get(args.split, args.data).name == "instances.json":
         logger.warning("%s does not know its training seed: instances.json is divided with seed 0", args.model)
     split = load_split(args.data, args.split, seed=seed or 0)
     detector = load_detector(args.model, threads=args.threads)

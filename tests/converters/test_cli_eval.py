@@ -38,6 +38,14 @@ def test_one_json_is_divided_by_the_seed_of_the_run(options, seed, tiny_run, one
     assert expected != {record.id for record in load_split(one_json, "test", seed=5 - seed).images}
 
 
+def test_a_file_does_not_know_how_one_json_was_divided(one_json, tiny_coco, capsys):
+    assert main(["eval", "model.tflite", "--data", str(one_json)]) == 2
+    assert "model.tflite does not know its training seed" in capsys.readouterr().err
+    assert main(["eval", "model.tflite", "--data", str(one_json), "--seed", "3"]) == 2
+    assert main(["eval", "model.tflite", "--data", str(tiny_coco)]) == 2
+    assert "training seed" not in capsys.readouterr().err
+
+
 def test_a_dataset_with_other_classes(tiny_run, tiny_coco, tmp_path, capsys):
     shutil.copytree(tiny_coco, tmp_path / "data")
     file = tmp_path / "data" / "instances_test.json"
