@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="photos, or folders of photos")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the drawings")
     parser.add_argument(
-        "--min-score", type=_share, default=0.3, help="lowest score to draw, 0..1 (default: %(default)s)"
+        "--min-score",
+        type=_share,
+        default=0.3,
+        help="lowest score to draw, 0..1; none is under 0.05 (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="replace drawings that are there already")
     parser.add_argument(
