@@ -1,4 +1,4 @@
-"""Boxes as arrays. Inside the project every box is yxyx in pixels; other orders exist only in this file's converters."""
+"""Boxes as arrays. Inside the project every box is yxyx in pixels; other orders exist only in converters here."""
 
 import numpy as np
 

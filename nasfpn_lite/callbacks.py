@@ -95,7 +95,8 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, total_steps: int, start_step: int) -> None:
         super().__init__()
         self.total, self.start, self.step = total_steps, start_step, start_step
-        self.began, self.last_ap, self.bar = time.monotonic(), "", None
+        self.began, self.last_ap = time.monotonic(), ""
+        self.bar: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the bar."""
@@ -167,24 +168,31 @@ def restore_checkpoint(model: Any, path: Path) -> int:
     variables = model.optimizer.variables
     if [v.shape for v in saved] != [tuple(v.shape) for v in variables]:
         raise UserError(f"{path} belongs to another model or recipe; start afresh in another folder")
-    set_arrays(
-        model, {key[6:]: value for key, value in arrays.items() if key.startswith("model/")}, source=str(path)
-    )
+    set_arrays(model, {key[6:]: value for key, value in arrays.items() if key.startswith("model/")}, source=str(path))
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
     return int(arrays["round"])
 
 
-class averaged_weights:  # noqa: N801  a context manager, used like a function
+def take_averages(model: Any) -> None:
+    """Sets the model's weights to the optimizer's averages."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # JAX would share one buffer between weight and average, and gives buffers away when it predicts.
+        variable.assign(np.array(variable))
+
+
+class averaged_weights:
     """Lends the optimizer's averaged weights to the model for the length of a with block."""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.saved = model, None
+        self.model = model
+        self.saved: list[np.ndarray] | None = None
 
     def __enter__(self) -> None:
         if self.model.optimizer.use_ema:
             self.saved = [np.array(v) for v in self.model.trainable_variables]
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            take_averages(self.model)
 
     def __exit__(self, *exc: object) -> None:
         if self.saved is not None:

@@ -1,6 +1,6 @@
 """The one builder for every detector: backbone, neck and head as a flat functional model of stock layers."""
 
-from typing import Any
+from typing import Any, Literal
 
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
@@ -11,7 +11,7 @@ from nasfpn_lite.nasfpn import build_nasfpn
 from nasfpn_lite.specs import DetectorSpec
 
 _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_features}
-_RESNET_DEPTHS = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
+_RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
 def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99) -> Any:
@@ -43,5 +43,6 @@ def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: flo
             top_channels=backbone.top_channels,
             expanded_c4=backbone.expanded_c4,
             bn_momentum=bn_momentum,
+            symmetric_padding=backbone.symmetric_padding,
         )
     return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum)

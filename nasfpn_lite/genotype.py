@@ -132,7 +132,7 @@ def _cells(rows: Sequence[tuple[int, str, tuple[int, int]]]) -> tuple[MergingCel
 
 
 # fmt: off
-# The 7-cell NAS-FPN. Source: paper figures 6 and 7f; tensorflow/tpu, official/detection/modeling/architecture/nasfpn.py.
+# The 7-cell NAS-FPN. Source: paper figures 6 and 7f; tensorflow/tpu, .../modeling/architecture/nasfpn.py.
 NASFPN_7 = Genotype(min_level=3, max_level=7, cells=_cells([
     (4, "attention", (1, 3)),   # 5
     (4, "sum",       (1, 5)),   # 6
@@ -143,7 +143,7 @@ NASFPN_7 = Genotype(min_level=3, max_level=7, cells=_cells([
     (6, "attention", (9, 10)),  # 11 P6
 ]))
 
-# A 9-cell P3-P6 graph. Source: MnasFPN (arXiv:1912.01106), figure 3, "NAS-FPNLite-S"; its cell-wide residuals are left out.
+# A 9-cell P3-P6 graph. Source: MnasFPN (arXiv:1912.01106), figure 3, "NAS-FPNLite-S"; without its cell-wide residuals.
 NASFPN_P3P6_9 = Genotype(min_level=3, max_level=6, cells=_cells([
     (4, "sum",       (1, 2)),    # 4
     (4, "attention", (1, 2)),    # 5

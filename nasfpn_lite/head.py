@@ -22,13 +22,9 @@ def build_head(blocks: Blocks, pyramid: dict[int, Any], spec: DetectorSpec) -> d
     NAS-FPNLite towers belong to one level each. The parameter counts of the paper's Table 1 fit that best, and a
     convolution with one batch norm can be folded and quantization-aware-trained, a shared one cannot.
     """
-    outputs = {}
-    for output, values in ((CLASS_OUTPUT, spec.num_classes), (BOX_OUTPUT, 4)):
-        branch = output.split("_")[0]
-        tower = _Branch(blocks, spec, branch, values)
-        per_level = [tower.apply(level, pyramid[level]) for level in spec.neck.levels]
-        outputs[output] = blocks.keras.layers.Concatenate(axis=1, name=output)(per_level)
-    return {BOX_OUTPUT: outputs[BOX_OUTPUT], CLASS_OUTPUT: outputs[CLASS_OUTPUT]}
+    boxes = _Branch(blocks, spec, "box", 4).apply(pyramid, BOX_OUTPUT)
+    classes = _Branch(blocks, spec, "class", spec.num_classes).apply(pyramid, CLASS_OUTPUT)
+    return {BOX_OUTPUT: boxes, CLASS_OUTPUT: classes}
 
 
 class _Branch:
@@ -38,14 +34,29 @@ class _Branch:
         self.blocks, self.spec, self.branch, self.values = blocks, spec, branch, values
         self.made: dict[str, Conv3x3] = {}
 
-    def apply(self, level: int, x: Any) -> Any:
-        head = self.spec.head
-        for depth in range(1, head.depth + 1):
+    def apply(self, pyramid: dict[int, Any], output: str) -> Any:
+        """Returns (b, N, values) under the name `output`."""
+        layers, levels = self.blocks.keras.layers, self.spec.neck.levels
+        towers = {level: self.tower(level, pyramid[level]) for level in levels}
+        if self.spec.head.shared_predictors and self.spec.head.separable:
+            # One 1x1 convolution over the locations of all levels: a larger matrix product, and what is
+            # concatenated has the tower's channels instead of all anchors' classes.
+            depthwise, pointwise = self.predictor(levels[0]).parts
+            rows = [self.flat(depthwise(towers[level]), (1, -1, towers[level].shape[-1]), level) for level in levels]
+            x = pointwise(layers.Concatenate(axis=2, name=f"head_{self.branch}_locations")(rows))
+            return layers.Reshape((-1, self.values), name=output)(x)
+        flat = [self.flat(self.predictor(level)(x), (-1, self.values), level) for level, x in towers.items()]
+        return layers.Concatenate(axis=1, name=output)(flat)
+
+    def flat(self, x: Any, shape: tuple[int, ...], level: int) -> Any:
+        return self.blocks.keras.layers.Reshape(shape, name=f"head_{self.branch}_P{level}_flat")(x)
+
+    def tower(self, level: int, x: Any) -> Any:
+        for depth in range(1, self.spec.head.depth + 1):
             name = f"head_{self.branch}{depth}"
             x = self.tower_conv(level, x.shape[-1], name)(x)
             x = self.blocks.act(self.blocks.batch_norm(x, f"{name}_P{level}_bn"), f"{name}_P{level}_act")
-        x = self.predictor(level)(x)
-        return self.blocks.keras.layers.Reshape((-1, self.values), name=f"head_{self.branch}_P{level}_flat")(x)
+        return x
 
     def tower_conv(self, level: int, width: int, name: str) -> Conv3x3:
         key = name if self.spec.head.shared_towers else f"{name}_P{level}"

@@ -53,9 +53,7 @@ class BoxLoss(keras.losses.Loss):
     Source: tensorflow/tpu official/retinanet: delta .1, weight 50.
     """
 
-    def __init__(
-        self, delta: float = HUBER_DELTA, weight: float = BOX_LOSS_WEIGHT, name: str = "box_loss"
-    ) -> None:
+    def __init__(self, delta: float = HUBER_DELTA, weight: float = BOX_LOSS_WEIGHT, name: str = "box_loss") -> None:
         super().__init__(name=name, reduction="sum")
         self.delta, self.weight = delta, weight
 

@@ -18,9 +18,7 @@ def build_nasfpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> di
     """
     if neck.genotype is None:
         raise ValueError("a nasfpn neck has a genotype; NeckSpec checks it")
-    pyramid = input_pyramid(
-        blocks, features, width=neck.width, min_level=neck.min_level, max_level=neck.max_level
-    )
+    pyramid = input_pyramid(blocks, features, width=neck.width, min_level=neck.min_level, max_level=neck.max_level)
     for repeat in range(1, neck.repeats + 1):
         pyramid = _Pyramid(blocks, neck, neck.genotype, f"pyramid{repeat}").build(pyramid)
     return pyramid

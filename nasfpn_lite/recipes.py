@@ -56,7 +56,7 @@ class TrainingRecipe:
         return min(0.99, max(0.9, 1.0 - 20.0 / total_steps))
 
     def ema_decay(self, total_steps: int) -> float:
-        """Returns the decay of the averaged weights: an average over about a tenth of the training, at most 5000 steps."""
+        """Returns the decay of the averaged weights: about a tenth of the training, at most 5000 steps."""
         return min(0.9998, max(0.9, 1.0 - 10.0 / total_steps))
 
     def to_dict(self) -> dict[str, Any]:

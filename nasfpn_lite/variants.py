@@ -104,8 +104,6 @@ def get_spec(
         if spec.neck.kind != "nasfpn":
             raise SpecError(f"--genotype goes with a NAS-FPN variant, got {variant}")
         graph = read_genotype(genotype)
-        neck = dataclasses.replace(
-            spec.neck, genotype=graph, min_level=graph.min_level, max_level=graph.max_level
-        )
+        neck = dataclasses.replace(spec.neck, genotype=graph, min_level=graph.min_level, max_level=graph.max_level)
         spec = dataclasses.replace(spec, neck=neck)
     return spec

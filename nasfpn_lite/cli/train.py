@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, help="instead of the preset's")
     parser.add_argument("--learning-rate", type=float, help="peak, instead of the preset's")
     parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
-    parser.add_argument("--any-orientation", action="store_true", help="photos have no upside: turn and mirror all ways")
+    parser.add_argument("--any-orientation", action="store_true", help="photos without an upside: turn them all ways")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
-    parser.add_argument("--backbone-weights", metavar="PATH", help=".npz or .h5 instead of the package's own; or `keras`")
+    parser.add_argument("--backbone-weights", metavar="PATH", help=".npz or .h5 instead of the package's, or `keras`")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same options")
     add_json_argument(parser)
 

@@ -1,4 +1,4 @@
-"""The records that a dataset is made of. Boxes are yxyx in pixels of the upright image; classes are 0-based and dense."""
+"""The records that a dataset is made of. Boxes are yxyx in pixels of the upright image; classes 0-based and dense."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

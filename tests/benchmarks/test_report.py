@@ -89,7 +89,13 @@ def test_drop_against_float32(run):
 
 @pytest.mark.parametrize(
     ("largest", "ticks"),
-    [(0.55, [0, 0.2, 0.4, 0.6]), (4, [0, 1, 2, 3, 4]), (390, [0, 100, 200, 300, 400]), (0, [0, 1]), (float("nan"), [0, 1])],
+    [
+        (0.55, [0, 0.2, 0.4, 0.6]),
+        (4, [0, 1, 2, 3, 4]),
+        (390, [0, 100, 200, 300, 400]),
+        (0, [0, 1]),
+        (float("nan"), [0, 1]),
+    ],
 )
 def test_ticks(largest, ticks):
     assert make_ticks(largest) == ticks

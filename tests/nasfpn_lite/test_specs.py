@@ -73,7 +73,7 @@ def test_unreadable_sizes(text: str) -> None:
         parse_size(text)
 
 
-def test_get_spec_applies_options(tmp_path) -> None:  # noqa: ANN001
+def test_get_spec_applies_options(tmp_path) -> None:
     path = tmp_path / "genotype.json"
     graph = {"min_level": 3, "max_level": 4, "cells": [
         {"level": 3, "op": "sum", "inputs": [0, 1]},
