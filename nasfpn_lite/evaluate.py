@@ -30,8 +30,15 @@ class Detector(Protocol):
     One that also has `detect_many(images) -> list[Detections]` is given several images at once.
     """
 
-    spec: DetectorSpec
-    categories: tuple[Category, ...]
+    @property
+    def spec(self) -> DetectorSpec:
+        """What kind of network it is."""
+        ...
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """What it finds; a detection's class is a place in here."""
+        ...
 
     def detect(self, image: np.ndarray) -> Detections:
         """Finds objects in an upright (h, w, 3) uint8 RGB image of any size; boxes in its pixels."""

@@ -38,6 +38,24 @@ def tiny_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of a network that never saw a photo but finds much, with the classes of `tiny_coco`; seed 5."""
+    from nasfpn_lite.data.records import Category
+    from nasfpn_lite.detector import build_detector
+    from nasfpn_lite.runs import WEIGHTS_FILE, write_run_description
+    from nasfpn_lite.variants import get_spec
+    from nasfpn_lite.weights import save_arrays, to_arrays
+
+    folder = tmp_path_factory.mktemp("run")
+    spec = get_spec("fpnlite_64", size="64x128", num_classes=2)
+    write_run_description(folder, spec, (Category(1, "blue"), Category(7, "red")), {"seed": 5})
+    arrays = to_arrays(build_detector(spec))
+    arrays["head_class_predictor_pointwise/bias"][:] = -0.5
+    save_arrays(arrays, folder / WEIGHTS_FILE)
+    return folder
+
+
 def _write_split(folder: Path, split: str, image_ids: range) -> None:
     height, width, side = 96, 128, 40
     images, annotations = [], []

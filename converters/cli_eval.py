@@ -1,0 +1,75 @@
+"""`nasfpn-lite eval`: COCO AP of a run or a .tflite file."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from nasfpn_lite.cli.common import add_json_argument, positive_int
+from nasfpn_lite.cli.output import print_json, print_table
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("model", metavar="RUN|FILE", type=Path, help="run folder or .tflite file")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
+    parser.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, help="how one instances.json is divided; by default the run's own, for a file 0"
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, default=os.cpu_count() or 1, help="for a .tflite file (default: %(default)s)"
+    )
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates and prints."""
+    from nasfpn_lite.converters.load_detector import find_seed, load_detector
+    from nasfpn_lite.data.coco import find_splits, load_split
+    from nasfpn_lite.evaluate import evaluate
+
+    seed = find_seed(args.model) if args.seed is None else args.seed
+    if seed is None and find_splits(args.data).get(args.split, args.data).name == "instances.json":
+        logger.warning("%s does not know its training seed: instances.json is divided with seed 0", args.model)
+    split = load_split(args.data, args.split, seed=seed or 0)
+    detector = load_detector(args.model, threads=args.threads)
+    result = evaluate(detector, split, progress=show_progress if sys.stderr.isatty() else None)
+    figures = {"model": str(args.model), "data": str(args.data), "split": args.split, **result.to_dict()}
+    if args.json:
+        print_json(figures)
+    else:
+        _print_tables(figures)
+    return 0
+
+
+def show_progress(done: int, total: int) -> None:
+    """Keeps one line on stderr up to date."""
+    print(f"\r{done}/{total} images", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+_EXPLANATIONS = {
+    "AP": "mean over IoU 0.50 to 0.95",
+    "AP50": "IoU 0.50",
+    "AP75": "IoU 0.75",
+    "APs": "objects under 32 x 32 pixels",
+    "APm": "up to 96 x 96",
+    "APl": "larger",
+    "AR1": "recall with 1 detection an image",
+    "AR10": "with 10",
+    "AR100": "with 100",
+    "ARs": "recall of objects under 32 x 32 pixels",
+    "ARm": "up to 96 x 96",
+    "ARl": "larger",
+}
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    print(f"{figures['model']} on {figures['images']} images, {figures['objects']} objects ({figures['split']})\n")
+    print_table(("metric", "0..1", "meaning"), [(name, figures[name], text) for name, text in _EXPLANATIONS.items()])
+    print()
+    print_table(("class", "AP"), list(figures["per_class"].items()))
