@@ -10,6 +10,7 @@ from typing import Any
 from nasfpn_lite.errors import UserError
 
 RESULTS_FILE = "results.json"
+INT8 = "static_wi8_ai8"
 
 
 @dataclass(frozen=True)
