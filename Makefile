@@ -20,8 +20,8 @@ lint: $(STAMP)
 install: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-	  echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is: $$($(PYTHON) --version 2>&1);" \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is: $$($(PYTHON) --version 2>/dev/null || echo not there);" \
 	       "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,dev]"

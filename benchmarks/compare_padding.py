@@ -2,9 +2,9 @@
 
     python -m nasfpn_lite.benchmarks.compare_padding PHOTO... --size 320
 
-Prints, for each way, the cosine similarity of C3, C4 and C5 with symmetric padding's, averaged over places. "moved" takes
-into account that "same" padding samples 1, 2, 4, ... pixels further right and down at each stride: there the reference
-sees the photo moved by 7, 15 and 31 pixels, so that what remains below 1 is the effect of the border alone.
+Prints, for each way, the cosine similarity of C3, C4 and C5 with symmetric padding's, averaged over places. "moved"
+takes into account that "same" padding samples 1, 2, 4, ... pixels further right and down at each stride: there the
+reference sees the photo moved by 7, 15 and 31 pixels, so that what remains below 1 is the effect of the border alone.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.pretrained import load_pretrained
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.preprocess import normalise, read_image
 
 STRIDES = {"C3": 8, "C4": 16, "C5": 32}
 MARGIN = 31  # how far "same" padding moves C5
@@ -53,7 +54,7 @@ def flip_kernels(model: keras.Model) -> None:
 def recalibrate(model: keras.Model, images: np.ndarray) -> None:
     """Replaces the batch norms' moving statistics by the photos' own, layer after layer in one forward pass."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    batches = [images[i : i + 16] for i in range(0, len(images) // 16 * 16, 16)]
+    batches = [images[i : i + 16] for i in range(0, len(images), 16)]
     sums: list[Any] = [0.0] * (2 * len(norms))
     for batch in batches:
         for norm in norms:
@@ -76,14 +77,12 @@ def read_photos(paths: list[Path], size: int) -> np.ndarray:
     """Returns squares of `size` + MARGIN pixels, so that a photo can be moved by MARGIN without an edge."""
     photos = []
     for path in paths:
-        photo = cv2.imread(str(path))
-        if photo is None:
-            raise UserError(f"{path} is no readable photo")
+        photo = read_image(path)
         side = size + MARGIN
         scale = side / min(photo.shape[:2])
-        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:side, :side, ::-1]
+        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:side, :side]
         photos.append(cv2.resize(photo, (side, side)))
-    return np.stack(photos).astype("float32") / 127.5 - 1
+    return normalise(np.stack(photos))
 
 
 def compare(photos: np.ndarray, size: int) -> dict[str, Features]:
@@ -108,9 +107,7 @@ def compare(photos: np.ndarray, size: int) -> dict[str, Features]:
             reference, lambda tap: features(symmetric, crop(STRIDES[tap] - 1, STRIDES[tap] - 1))[tap]
         ),
         "same": against(plain, reference.__getitem__),
-        "same, moved": against(
-            plain, lambda tap: features(symmetric, crop(STRIDES[tap] - 1, STRIDES[tap] - 1))[tap]
-        ),
+        "same, moved": against(plain, lambda tap: features(symmetric, crop(STRIDES[tap] - 1, STRIDES[tap] - 1))[tap]),
         "same, mirrored kernels": against(flipped, mirror_reference.__getitem__),
         "same, mirrored kernels, moved": against(
             flipped,
@@ -130,6 +127,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--size", type=int, default=320)
     args = parser.parse_args(argv)
+    if args.size < 192 or args.size % 64:
+        raise UserError(f"--size must be a multiple of 64 and at least 192, got {args.size}")
     ways = compare(read_photos(args.photos, args.size), args.size)
     print("| features | C3 | C4 | C5 | C5 inside | C5 at the border |\n|---|---|---|---|---|---|")
     for way, taps in ways.items():

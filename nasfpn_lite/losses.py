@@ -5,12 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from nasfpn_lite.targets import IGNORED
+
 FOCAL_ALPHA = 0.25  # paper.section 4: alpha .25, gamma 1.5
 FOCAL_GAMMA = 1.5
 HUBER_DELTA = 0.1
 BOX_LOSS_WEIGHT = 50.0
-BACKGROUND = -1
-IGNORED = -2
 
 
 class FocalLoss(keras.losses.Loss):

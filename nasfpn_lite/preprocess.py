@@ -68,6 +68,8 @@ def is_turned_by_exif(data: bytes, upright: np.ndarray) -> bool:
     if not _MAY_HOLD_ORIENTATION.search(data):
         return False
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if stored is None:
+        return False
     return stored.shape != upright.shape or not np.array_equal(stored[..., ::-1], upright)
 
 

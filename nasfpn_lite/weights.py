@@ -59,7 +59,7 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an .npz."""
     try:
-        with np.load(path) as data:
+        with np.load(io.BytesIO(path.read_bytes())) as data:
             return {key: data[key] for key in data.files}
     except FileNotFoundError as error:
         raise UserError(f"expected weights in {path}, but there is no such file") from error

@@ -14,8 +14,9 @@ REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("nasfpn_lite", "converters", "benchmarks", "android_bench")  # each may import those before it
 LONGEST_FILE = 400
 
-# The one module that may touch an interpreter or the TFLite converter.
+# The one module that may touch an interpreter or the TFLite converter. The file format's schema is neither.
 TFLITE_OWNER = "converters/interpreter.py"
+TFLITE_SCHEMA = "ai_edge_litert.schema_py_generated"
 
 PACKAGE_OF_IMPORT = {"cv2": "opencv-python-headless", "ai_edge_litert": "ai-edge-litert"}
 # Where ai-edge-litert has no wheel, interpreter.py falls back to this; no extra asks for it.
@@ -80,7 +81,8 @@ def test_android_bench_needs_only_records_and_the_standard_library():
 
 def test_one_module_owns_every_interpreter():
     def touches_tflite(name: str) -> bool:
-        return name.startswith(("ai_edge_litert", "tflite_runtime", "tensorflow.lite"))
+        owned = name.startswith(("ai_edge_litert", "tflite_runtime", "tensorflow.lite"))
+        return owned and not name.startswith(TFLITE_SCHEMA)
 
     assert {path for _, path, name in all_imports() if touches_tflite(name)} <= {TFLITE_OWNER}
 
@@ -150,17 +152,15 @@ def test_linter_takes_a_room_under_its_public_name():
 
 
 def test_tests_mirror_the_source():
-    """Below tests/ROOM each file is named after a module or a package of that room."""
+    """Below tests/ROOM, test_NAME.py and test_NAME_MORE.py test NAME: a module or package beside, or the folder."""
     wrong = []
-    for room in ROOMS:
-        for path in source_files(f"tests/{room}"):
-            inner = path.relative_to(REPOSITORY / "tests").parent
-            stem = path.stem.removeprefix("test_")
-            tested = [inner / f"{stem}.py", inner / stem / "__init__.py"]
-            if stem == inner.name:  # tests/nasfpn_lite/cli/test_cli.py tests the package itself
-                tested.append(inner / "__init__.py")
-            if not any((REPOSITORY / candidate).is_file() for candidate in tested):
-                wrong.append(relative(path))
+    for path in [path for room in ROOMS for path in source_files(f"tests/{room}")]:
+        folder = REPOSITORY / path.relative_to(REPOSITORY / "tests").parent
+        names = {folder.name, *(source.stem for source in folder.glob("*.py"))}
+        names |= {source.parent.name for source in folder.glob("*/__init__.py") if not source.parent.is_symlink()}
+        words = path.stem.removeprefix("test_").split("_")
+        if names.isdisjoint("_".join(words[:count]) for count in range(1, len(words) + 1)):
+            wrong.append(relative(path))
     assert wrong == []
 
 

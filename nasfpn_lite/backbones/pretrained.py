@@ -4,9 +4,10 @@ A weight file is a .npz of arrays named "layer/variable", where variable is kern
 moving_variance (depthwise kernels too are "kernel", (3, 3, channels, 1), as Keras 3 names them), or a .h5 or
 .weights.h5 of keras.applications.MobileNetV2 1.0. Its weights must be made for images of pixel / 127.5 - 1.
 
-The shipped file is torchvision's MobileNetV2 (IMAGENET1K_V1, 71.9 % top-1, BSD-3-Clause, notice beside the file), with
-kernels in float16 and batch norms in float32. Its first layer is rewritten for our images, so that features are
-torchvision's; only where the photo's border is padded does zero mean grey here and ImageNet's mean colour there.
+The shipped file is torchvision's MobileNetV2 (IMAGENET1K_V1, 71.9 % top-1, BSD-3-Clause: its notice lies beside it),
+with kernels in float16 and batch norms in float32. It needs symmetric padding. Its first layer is rewritten for our
+images, so that features are torchvision's, except near the top and left border, where zero padding means grey here and
+ImageNet's mean colour there.
 `nasfpn_lite.benchmarks.make_backbone_weights` made it.
 """
 

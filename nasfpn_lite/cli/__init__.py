@@ -38,13 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     split = next((i for i, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
     top = _top_parser().parse_args(arguments[: split + 1])
-    module = importlib.import_module(VERBS[top.verb][0])
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {top.verb}", description=_description(module, top.verb))
-    _add_verbose(parser, default=top.verbose)
-    module.add_arguments(parser)
-    args = parser.parse_args(arguments[split + 1 :])
+    args = verb_parser(top.verb, verbose=top.verbose).parse_args(arguments[split + 1 :])
     _set_up_logging(args.verbose)
-    return _run(module.run, args)
+    return _run(importlib.import_module(VERBS[top.verb][0]).run, args)
+
+
+def verb_parser(verb: str, *, verbose: bool = False) -> argparse.ArgumentParser:
+    """Returns the parser of what follows a verb; imports the verb's module and no other."""
+    module = importlib.import_module(VERBS[verb][0])
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {verb}", description=module.__doc__ or VERBS[verb][1])
+    _add_verbose(parser, default=verbose)
+    module.add_arguments(parser)
+    return parser
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -90,10 +95,6 @@ def _top_parser() -> argparse.ArgumentParser:
 
 def _add_verbose(parser: argparse.ArgumentParser, *, default: bool) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", default=default, help="say more on stderr")
-
-
-def _description(module: object, verb: str) -> str:
-    return (module.__doc__ or VERBS[verb][1]).strip()
 
 
 def _set_up_logging(verbose: bool) -> None:

@@ -85,10 +85,8 @@ def _run_import(args: argparse.Namespace) -> int:
 
     function = import_voc if args.format == "voc" else import_yolo
     result = function(args.source, args.output, force=args.force, skip_bad=args.skip_bad)
-    for line in result.skipped:
+    for line in (*result.skipped, *result.notes):
         print(f"left out: {line}", file=sys.stderr)
-    if result.unlabelled:
-        print(f"left out: {result.unlabelled} images without a label file", file=sys.stderr)
     if args.json:
         print_json(result)
         return 0

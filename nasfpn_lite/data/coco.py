@@ -138,7 +138,8 @@ def read_record(record: ImageRecord) -> np.ndarray:
 
 def to_coco_dict(split: Split) -> dict[str, Any]:
     """Returns a split as a COCO document; file names without folders, category ids as in `split.categories`."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for record in split.images:
         images.append({"id": record.id, "file_name": record.path.name, "width": record.width, "height": record.height})
         boxes = to_xywh_from_yxyx(record.boxes_yxyx)

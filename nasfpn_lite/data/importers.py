@@ -23,9 +23,11 @@ def import_voc(source: Path, output: Path, *, force: bool = False, skip_bad: boo
     source, output = Path(source), Path(output)
     check_folders(source, output)
     faults = Faults()
-    images, unlabelled = read_voc(source, faults)
+    images, notes = read_voc(source, faults)
+    if not skip_bad:
+        faults.refuse()
     names = tuple(sorted({box.name for image in images for box in image.boxes}))
-    return _write(images, names, output, faults, force=force, skip_bad=skip_bad, unlabelled=unlabelled)
+    return _write(images, names, output, faults, force=force, notes=notes)
 
 
 def import_yolo(source: Path, output: Path, *, force: bool = False, skip_bad: bool = False) -> ImportResult:
@@ -45,7 +47,9 @@ def import_yolo(source: Path, output: Path, *, force: bool = False, skip_bad: bo
     faults = Faults()
     names = read_class_names(source)
     images = read_yolo(source, names, faults)
-    return _write(images, names, output, faults, force=force, skip_bad=skip_bad, unlabelled=0)
+    if not skip_bad:
+        faults.refuse()
+    return _write(images, names, output, faults, force=force)
 
 
 def _write(
@@ -55,11 +59,8 @@ def _write(
     faults: Faults,
     *,
     force: bool,
-    skip_bad: bool,
-    unlabelled: int,
+    notes: tuple[str, ...] = (),
 ) -> ImportResult:
-    if not skip_bad:
-        faults.refuse()
     counts = write_dataset(images, names, output, force=force)
     boxes = sum(len(image.boxes) for image in images)
-    return ImportResult(output, counts, boxes, names, tuple(faults.lines), unlabelled)
+    return ImportResult(output, counts, boxes, names, tuple(faults.lines), notes)

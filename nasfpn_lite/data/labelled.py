@@ -79,8 +79,8 @@ class ImportResult:
 
     Attributes:
         images: Split -> images; the split is "all" where the source has none.
-        skipped: One line for each label or image left out.
-        unlabelled: Images without any label file that were left out.
+        skipped: One line for each faulty label or image left out.
+        notes: What else was left out.
     """
 
     output: Path
@@ -88,7 +88,7 @@ class ImportResult:
     boxes: int
     categories: tuple[str, ...]
     skipped: tuple[str, ...]
-    unlabelled: int
+    notes: tuple[str, ...]
 
 
 def find_images(source: Path) -> list[Path]:
@@ -97,7 +97,7 @@ def find_images(source: Path) -> list[Path]:
 
 
 def split_and_name(path: Path, source: Path) -> tuple[str | None, str]:
-    """Reads the split off an image's folders and returns it with the path that remains: images/train/a.jpg -> train, a.jpg."""
+    """Reads the split off an image's folders, and what remains as its name: images/train/a.jpg -> train, a.jpg."""
     parts = path.relative_to(source).parts
     split, kept = None, []
     for folder in parts[:-1]:
@@ -133,6 +133,8 @@ def write_dataset(
         Split -> number of images; the split is "all" for an `instances.json`.
     """
     _check_replaceable(output, force)
+    if not names:
+        raise DatasetError("found no labelled box to import")
     splits = _group_by_split(images)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
@@ -143,10 +145,19 @@ def write_dataset(
                 _link_or_copy(image.path.resolve(), image_dir / image.file_name)
             file = "instances.json" if split == "all" else f"instances_{split}.json"
             save_coco(fresh / file, _to_document(members, names))
-        if output.exists():
-            output.rename(Path(folder) / "old")
-        fresh.rename(output)
+        _exchange(fresh, output, Path(folder) / "old")
     return {split: len(members) for split, members in splits.items()}
+
+
+def _exchange(fresh: Path, output: Path, old: Path) -> None:
+    if output.exists():
+        output.rename(old)
+    try:
+        fresh.rename(output)
+    except OSError:
+        if old.exists():
+            old.rename(output)
+        raise
 
 
 def check_folders(source: Path, output: Path) -> None:

@@ -122,8 +122,8 @@ def _check_details(record: dict[str, Any], kind: str, name: str, file: str, ids:
         message = f'"bbox" of {name} must be four numbers (x, y, width, height), got {bbox!r}'
         yield Problem("error", "bad-value", message, file, **ids)
     if kind == "image":
-        sides = [record.get("width"), record.get("height")]
-        if all(_is_kind(side, int) for side in sides) and min(sides) < 1:  # type: ignore[type-var]
+        sides: list[Any] = [record.get("width"), record.get("height")]
+        if any(_is_kind(side, int) and side < 1 for side in sides):
             message = f"width and height of {name} must be positive, got {sides}"
             yield Problem("error", "bad-value", message, file, **ids)
 

@@ -1,7 +1,7 @@
 """Reads Pascal VOC folders: one XML per image, boxes 1-based with both corners inside.
 
 Either `JPEGImages/` with `Annotations/` (or `images/` with `annotations/`) and, for splits,
-`ImageSets/Main/{train,val,test}.txt`; or XML files beside the images, in `train/`, `val/`, `test/` where there are splits.
+`ImageSets/Main/{train,val,test}.txt`; or XML files beside the images, in `train/`, `val/`, `test/` if there are splits.
 An object marked "difficult" becomes a crowd box: like VOC's own scoring, ours then leaves it out.
 """
 
@@ -24,11 +24,11 @@ _IMAGE_FOLDERS = ("JPEGImages", "images")
 _XML_FOLDERS = ("Annotations", "annotations")
 
 
-def read_voc(source: Path, faults: Faults) -> tuple[list[LabelledImage], int]:
+def read_voc(source: Path, faults: Faults) -> tuple[list[LabelledImage], tuple[str, ...]]:
     """Reads a Pascal VOC folder.
 
     Returns:
-        The labelled images, and how many images have no XML and were left out.
+        The labelled images, and notes on what was left out without being faulty.
     """
     image_dir = _first_folder(source, _IMAGE_FOLDERS) or source
     xml_dir = _first_folder(source, _XML_FOLDERS)
@@ -42,16 +42,18 @@ def read_voc(source: Path, faults: Faults) -> tuple[list[LabelledImage], int]:
         )
     _note_orphans(xml_dir or source, {xml_files[path] for path in labelled}, faults)
     splits = _read_image_sets(source / "ImageSets" / "Main", {path.stem for path in labelled}, faults)
+    listed = [path for path in labelled if not splits or path.stem in splits]
     records = []
-    for path in labelled:
+    for path in listed:
         split, file_name = split_and_name(path, image_dir)
-        if splits and path.stem not in splits:
-            continue
-        split = splits.get(path.stem, split)
-        record = _read_labelled(path, xml_files[path], split, file_name, faults)
+        record = _read_labelled(path, xml_files[path], (splits.get(path.stem, split), file_name), faults)
         if record is not None:
             records.append(record)
-    return records, len(images) - len(labelled)
+    notes = (
+        (len(images) - len(labelled), "images without an XML"),
+        (len(labelled) - len(listed), "images that stand in no list of ImageSets/Main"),
+    )
+    return records, tuple(f"{count} {text}" for count, text in notes if count)
 
 
 def _first_folder(source: Path, names: tuple[str, ...]) -> Path | None:
@@ -88,9 +90,11 @@ def _read_image_sets(folder: Path, stems: set[str], faults: Faults) -> dict[str,
     return splits
 
 
-def _read_labelled(path: Path, xml: Path, split: str | None, file_name: str, faults: Faults) -> LabelledImage | None:
+def _read_labelled(
+    path: Path, xml: Path, split_and_name: tuple[str | None, str], faults: Faults
+) -> LabelledImage | None:
     try:
-        size = read_image(path).shape[:2]
+        height, width = size = read_image(path).shape[:2]
         root = ElementTree.parse(xml).getroot()
     except ImageError as error:
         faults.add(str(path), str(error).removeprefix(f"{path}: "))
@@ -99,14 +103,15 @@ def _read_labelled(path: Path, xml: Path, split: str | None, file_name: str, fau
         faults.add(f"{xml}, line {error.position[0]}", f"broken XML: {error}")
         return None
     said = tuple(_read_side(root, key) for key in ("height", "width"))
-    if all(said) and said != size:
+    if all(said) and said != (height, width):
         faults.add(str(xml), f"says {said[1]}x{said[0]} pixels, the upright image {path.name} has {size[1]}x{size[0]}")
         return None
     boxes = (
         _read_object(element, size, f"{xml}, object {number}", faults)
         for number, element in enumerate(root.iter("object"), start=1)
     )
-    return LabelledImage(path, split, file_name, *size, tuple(box for box in boxes if box is not None))
+    split, name = split_and_name
+    return LabelledImage(path, split, name, height, width, tuple(box for box in boxes if box is not None))
 
 
 def _read_side(root: ElementTree.Element, key: str) -> int:

@@ -1,8 +1,8 @@
 """Reads YOLO folders: one text file per image with lines `class centre_x centre_y width height`, all in 0..1.
 
-Images in `images/` with labels in `labels/`, or labels beside the images; `train/`, `val/` (or `valid/`) and `test/` above
-or below those, where there are splits. A line with a polygon instead of a box gives the box around it. An image without
-a label file is background, as YOLO has it.
+Images in `images/` with labels in `labels/`, or labels beside the images; `train/`, `val/` (or `valid/`) and `test/`
+above or below those, where there are splits. A line with a polygon instead of a box gives the box around it. An image
+without a label file is background, as YOLO has it.
 """
 
 import math
@@ -25,6 +25,7 @@ def read_yolo(source: Path, names: tuple[str, ...], faults: Faults) -> list[Labe
             f"{source}: found no image with a YOLO label file; expected images/ and labels/, or .txt files beside "
             "the images"
         )
+    _note_orphans(source, {_label_file(path, source) for path in paths}, faults)
     images = []
     for path in paths:
         try:
@@ -36,6 +37,12 @@ def read_yolo(source: Path, names: tuple[str, ...], faults: Faults) -> list[Labe
         boxes = _read_labels(_label_file(path, source), names, (height, width), faults)
         images.append(LabelledImage(path, split, file_name, height, width, boxes))
     return images
+
+
+def _note_orphans(source: Path, known: set[Path], faults: Faults) -> None:
+    for path in sorted(source.rglob("*.txt")):
+        if "labels" in path.relative_to(source).parts[:-1] and path.name != "classes.txt" and path not in known:
+            faults.add(str(path), "there is no image of this name")
 
 
 def _label_file(image: Path, source: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Finds the class names of a YOLO dataset, without a YAML library: only the entry `names` is understood, and checked."""
+"""Finds the class names of a YOLO dataset, without a YAML library: only the entry `names` is read, and checked."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 from nasfpn_lite.data.problems import DatasetError
 
 _LIST_FILES = ("classes.txt", "obj.names", "classes.names")
-_ITEM = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}"']+?)\s*(?:,|$)""")
-_QUOTED_KEY = re.compile(r"""^\s*(["']?)(\d+)\1\s*:\s*(.*)$""")
+_KEY = r"""(?:(["']?)(\d+)\1\s*:\s+)"""
+_SCALAR = r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}"'][^,\[\]{}]*?)"""
+_FLOW_ITEM = re.compile(rf"\s*{_KEY}?{_SCALAR}\s*(?:,|$)")
+_BLOCK_ITEM = re.compile(rf"{_KEY}(.*)$")
 
 
 def read_class_names(source: Path) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def _parse_names(lines: list[str], start: int, path: Path) -> list[str]:
             break
         if text.startswith("- "):
             keyed[len(keyed)] = _unquote(text[2:])
-        elif match := _QUOTED_KEY.match(text):
+        elif match := _BLOCK_ITEM.match(text):
             keyed[int(match.group(2))] = _unquote(match.group(3))
         else:
             raise DatasetError(f"{path}, line {number}: expected `- name` or `0: name`, got {text!r}")
@@ -72,21 +74,14 @@ def _parse_inline(rest: str, lines: list[str], start: int, path: Path) -> list[s
         raise DatasetError(f"{path}, line {start + 1}: expected names as [a, b], as {{0: a, 1: b}} or one a line")
     inner, items, position = rest[1:-1].strip().removesuffix(","), [], 0
     while position < len(inner):
-        match = (
-            _ITEM.match(inner, position) if closing == "]" else re.compile(r"\s*(.+?)\s*(?:,|$)").match(inner, position)
-        )
-        if match is None or match.end() == position:
-            raise DatasetError(
-                f"{path}, line {start + 1}: cannot read the names at {inner[position : position + 30]!r}"
-            )
-        items.append(match.group(1))
+        match = _FLOW_ITEM.match(inner, position)
+        if match is None or (match.group(2) is None) != (closing == "]"):
+            raise DatasetError(f"{path}, line {start + 1}: cannot read the names at {inner[position:].strip()[:30]!r}")
+        items.append(match)
         position = match.end()
     if closing == "]":
-        return [_unquote(item) for item in items]
-    matches = [_QUOTED_KEY.match(item) for item in items]
-    if not all(matches):
-        raise DatasetError(f"{path}, line {start + 1}: expected {{0: a, 1: b}}, got {rest!r}")
-    return _in_order({int(match.group(2)): _unquote(match.group(3)) for match in matches if match}, path)
+        return [_unquote(match.group(3)) for match in items]
+    return _in_order({int(match.group(2)): _unquote(match.group(3)) for match in items}, path)
 
 
 def _in_order(keyed: dict[int, str], path: Path) -> list[str]:
@@ -101,7 +96,7 @@ def _strip_comment(line: str) -> str:
     for index, char in enumerate(line):
         if quote:
             quote = "" if char == quote else quote
-        elif char in "\"'" and (index == 0 or line[index - 1] in " ,[{:"):
+        elif char in "\"'" and (index == 0 or line[index - 1] in " ,[{:'"):
             quote = char
         elif char == "#" and (index == 0 or line[index - 1].isspace()):
             return line[:index].strip()

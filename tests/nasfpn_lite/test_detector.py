@@ -27,7 +27,7 @@ def test_conformance(name: str) -> None:
     assert len({layer.name for layer in model.layers}) == len(model.layers)
     for batch in (1, 3):
         images = np.random.default_rng(0).uniform(-1, 1, (batch, 64, 128, 3)).astype(np.float32)
-        outputs = model.predict_on_batch(images)
+        outputs = {key: np.asarray(value) for key, value in model(images, training=False).items()}
         anchors = count_anchors(spec)
         assert {key: value.shape for key, value in outputs.items()} == {
             "box_encodings": (batch, anchors, 4),
@@ -50,7 +50,7 @@ ATTENTION = Genotype(3, 4, (MergingCell(4, "attention", (0, 1)), MergingCell(3, 
 
 
 def pyramid_values(model: keras.Model, name: str, image: np.ndarray) -> np.ndarray:
-    return keras.Model(model.input, model.get_layer(name).output).predict_on_batch(image)
+    return np.asarray(keras.Model(model.input, model.get_layer(name).output)(image, training=False))
 
 
 def test_attention_gates_the_finer_by_the_coarser_ones_maximum() -> None:

@@ -1,0 +1,85 @@
+"""The pieces of a training one by one: plan, schedule, statistics, averages, the guard against NaN."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from nasfpn_lite.callbacks import NanGuard, averaged_weights
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.train import make_learning_rate, make_plan, recompute_statistics
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "expected"),
+    [(13, 6, (26, 3)), (60, 25, (25, 60)), (50, 1848, (500, 185)), (1, 4, (4, 1)), (100, 40, (40, 100))],
+)
+def test_plan(epochs: int, steps_per_epoch: int, expected: tuple[int, int]) -> None:
+    plan = make_plan(epochs, steps_per_epoch)
+    assert (plan.steps_per_round, plan.rounds) == expected
+    assert 0 <= plan.total_steps - epochs * steps_per_epoch < plan.rounds
+
+
+def recipe(**changes: object) -> TrainingRecipe:
+    return TrainingRecipe(**{"batch_size": 8, "epochs": 1, "learning_rate": 0.8, "warmup_steps": 10, **changes})
+
+
+def test_step_schedule_by_hand() -> None:
+    rate = make_learning_rate(recipe(schedule="step", drops=(0.6, 0.8)), 100)
+    assert [round(float(rate(step)), 6) for step in (0, 5, 10, 59, 60, 80, 99)] == [
+        *(0.08, 0.44, 0.8, 0.8, 0.08, 0.008, 0.008)
+    ]
+
+
+def test_cosine_schedule_by_hand() -> None:
+    rate = make_learning_rate(recipe(schedule="cosine"), 110)
+    assert [round(float(rate(step)), 5) for step in (10, 60, 110)] == [0.8, 0.4, 0.0]
+
+
+def test_momenta_fit_the_length() -> None:
+    short, long = recipe(schedule="cosine"), recipe(schedule="cosine")
+    assert short.bn_momentum(400) == pytest.approx(0.95)
+    assert long.bn_momentum(100_000) == 0.99
+    assert short.ema_decay(1000) == pytest.approx(0.99)
+    assert long.ema_decay(1_000_000) == 0.9998
+
+
+def norm_model() -> keras.Model:
+    image = keras.Input((4, 6, 3))
+    return keras.Model(image, keras.layers.BatchNormalization(name="bn", momentum=0.999)(image))
+
+
+def test_statistics_become_the_mean_over_batches() -> None:
+    model, rng = norm_model(), np.random.default_rng(0)
+    batches = [rng.normal(3, 2, (5, 4, 6, 3)).astype(np.float32) for _ in range(4)]
+    recompute_statistics(model, iter(batches), len(batches))
+    layer = model.get_layer("bn")
+    means = np.mean([b.mean(axis=(0, 1, 2)) for b in batches], axis=0)
+    variances = np.mean([b.var(axis=(0, 1, 2)) for b in batches], axis=0)
+    np.testing.assert_allclose(np.array(layer.moving_mean), means, rtol=1e-4)
+    np.testing.assert_allclose(np.array(layer.moving_variance), variances, rtol=1e-4)
+    assert layer.momentum == 0.999
+
+
+@pytest.mark.parametrize("ema", [True, False])
+def test_averaged_weights_are_lent_and_given_back(ema: bool) -> None:
+    model = norm_model()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=ema, ema_momentum=0.5, ema_overwrite_frequency=None), "mse")
+    x = np.ones((2, 4, 6, 3), np.float32)
+    model.train_on_batch(x, 2 * x)
+    model.train_on_batch(x, 3 * x)
+    before = [np.array(v) for v in model.trainable_variables]
+    with averaged_weights(model):
+        same = all(np.array_equal(a, np.array(v)) for a, v in zip(before, model.trainable_variables, strict=True))
+        assert same is not ema
+    for a, v in zip(before, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, np.array(v))
+
+
+def test_nan_guard_names_the_images() -> None:
+    guard = NanGuard(lambda step: [Path(f"image_{step}.jpg")], start_step=5)
+    guard.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(UserError, match=r"nan at step 6(.|\n)*image_6\.jpg"):
+        guard.on_train_batch_end(1, {"loss": float("nan")})
