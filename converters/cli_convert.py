@@ -1,0 +1,89 @@
+"""Make .tflite files of a trained run, or of a variant with random weights (for latency)."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
+from nasfpn_lite.cli.output import print_json, print_table
+from nasfpn_lite.converters.recipes import RECIPES, get_recipe
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from nasfpn_lite.converters.calibration import Calibration
+    from nasfpn_lite.converters.convert import Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("source", metavar="RUN|VARIANT", help="run folder of `train`, or a variant's name")
+    parser.add_argument("--random-weights", action="store_true", help="convert a variant that nobody trained")
+    parser.add_argument(
+        "--recipe", metavar="R", nargs="+", required=True, choices=list(RECIPES), help=f"of {', '.join(RECIPES)}"
+    )
+    parser.add_argument(
+        "--form", choices=("raw", "detect"), required=True, help="separate boxes and scores, or suppression inside"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="photos to calibrate with (default: the run's own)")
+    parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
+    add_variant_options(parser)
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts and prints what was made."""
+    from nasfpn_lite.converters.convert import Target, check_free, convert_all
+
+    recipes = list(dict.fromkeys(args.recipe))
+    name = args.source if args.random_weights else Path(args.source).resolve().name
+    targets = [Target(r, args.form, args.output / f"{name}_{r}_{args.form}.tflite") for r in recipes]
+    check_free([target.path for target in targets], force=args.force)
+    needs_calibration = any(get_recipe(recipe).needs_calibration for recipe in recipes)
+    source, calibration = _load(args, needs_calibration=needs_calibration)
+    made = convert_all(source, targets, calibration=calibration, force=args.force)
+    if args.json:
+        print_json({"files": [dataclasses.asdict(file) for file in made]})
+        return 0
+    rows = [(str(f.path), f"{f.size_bytes / 1e6:.2f} MB", f"{f.seconds:.1f} s") for f in made]
+    print_table(("file", "size", "time"), rows)
+    return 0
+
+
+def _load(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[Source, Calibration | None]":
+    from nasfpn_lite.converters.calibration import make_synthetic_calibration
+    from nasfpn_lite.converters.convert import Source
+
+    if args.random_weights:
+        spec = spec_from_args(args, variant=args.source)
+        return Source.random(spec), make_synthetic_calibration(spec) if needs_calibration else None
+    if args.source in VARIANTS and not Path(args.source).exists():
+        raise UserError(
+            f"{args.source} is a variant, which has no weights of its own; train it first and give the run folder, "
+            "or add --random-weights to measure its latency"
+        )
+    if args.size or args.classes or args.genotype:
+        raise UserError(
+            "--size, --classes and --genotype change a variant; a trained run keeps what it was trained with"
+        )
+    return _load_run(args, needs_calibration=needs_calibration)
+
+
+def _load_run(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[Source, Calibration | None]":
+    from nasfpn_lite.converters.calibration import load_calibration
+    from nasfpn_lite.converters.convert import Source
+    from nasfpn_lite.data.coco import load_split
+    from nasfpn_lite.runs import WEIGHTS_FILE, load_run
+    from nasfpn_lite.weights import load_arrays
+
+    run = load_run(Path(args.source))
+    source = Source(run.spec, run.categories, load_arrays(run.folder / WEIGHTS_FILE))
+    if not needs_calibration:
+        return source, None
+    data = args.data or (Path(run.recipe["data"]) if run.recipe.get("data") else None)
+    if data is None:
+        raise UserError("static_wi8_ai8 needs photos to calibrate with; give their COCO folder with --data DIR")
+    split = load_split(data, "train", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
+    return source, load_calibration(split, run.spec, source=f"{data.name}/train", force=args.force)

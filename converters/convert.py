@@ -1,0 +1,184 @@
+"""From a model to .tflite files. TensorFlow and what its converter leaks stay in a subprocess."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nasfpn_lite
+from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, check_enough
+from nasfpn_lite.converters.metadata import FORMS
+from nasfpn_lite.converters.recipes import get_recipe
+from nasfpn_lite.data.records import Category, category_dicts
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.postprocess import PostprocessSpec
+from nasfpn_lite.specs import DetectorSpec
+
+_SHOWN_LINES = 12
+JOB_FILE, RESULT_FILE, WEIGHTS_FILE, IMAGES_FILE = "job.json", "result.json", "weights.npz", "images.npy"
+
+
+class ConversionError(UserError):
+    """The converter failed. The message holds the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is converted.
+
+    Attributes:
+        weights: "layer/variable" -> array, as `weights.to_arrays(model)` gives for any backend; None for random ones.
+    """
+
+    spec: DetectorSpec
+    categories: tuple[Category, ...]
+    weights: dict[str, np.ndarray] | None
+
+    @classmethod
+    def from_model(cls, model: Any, spec: DetectorSpec, categories: tuple[Category, ...]) -> "Source":
+        """Takes the weights of a Keras model of `build_detector(spec)`."""
+        from nasfpn_lite.weights import to_arrays
+
+        return cls(spec, categories, to_arrays(model))
+
+    @classmethod
+    def random(cls, spec: DetectorSpec) -> "Source":
+        """A detector of random weights, for latency."""
+        return cls(spec, tuple(Category(i + 1, f"class {i + 1}") for i in range(spec.num_classes)), None)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file to make."""
+
+    recipe: str
+    form: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        get_recipe(self.recipe)
+        if self.form not in FORMS:
+            raise UserError(f"form must be one of {FORMS}, got {self.form!r}")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One file made.
+
+    Attributes:
+        seconds: Time of the converter; a form that shares another's conversion costs next to nothing.
+    """
+
+    path: Path
+    recipe: str
+    form: str
+    size_bytes: int
+    seconds: float
+
+
+def convert(  # noqa: PLR0913 - four of them are keywords with defaults
+    source: Source,
+    recipe: str,
+    form: str,
+    output: Path,
+    *,
+    calibration: Calibration | None = None,
+    thresholds: PostprocessSpec | None = None,
+    force: bool = False,
+) -> Converted:
+    """Makes one .tflite; see `convert_all`."""
+    targets = [Target(recipe, form, Path(output))]
+    return convert_all(source, targets, calibration=calibration, thresholds=thresholds, force=force)[0]
+
+
+def convert_all(
+    source: Source,
+    targets: Sequence[Target],
+    *,
+    calibration: Calibration | None = None,
+    thresholds: PostprocessSpec | None = None,
+    force: bool = False,
+) -> list[Converted]:
+    """Makes .tflite files in one subprocess; any Keras backend may be in use here.
+
+    Args:
+        calibration: Needed by recipes with integer activations.
+        thresholds: Put into `detect` files and into the metadata of all.
+        force: Overwrite files, and calibrate with few images.
+
+    Raises:
+        UserError: A file is there already, or calibration images are missing or too few.
+        ConversionError: The converter failed.
+    """
+    check_free([target.path for target in targets], force=force)
+    if any(get_recipe(target.recipe).needs_calibration for target in targets):
+        _check_calibration(calibration, source.spec, force=force)
+    job = {
+        "spec": source.spec.to_dict(),
+        "categories": category_dicts(source.categories),
+        "thresholds": asdict(thresholds or PostprocessSpec()),
+        "calibration_source": calibration.source if calibration else None,
+        "targets": [{"recipe": t.recipe, "form": t.form, "path": str(t.path.absolute())} for t in targets],
+    }
+    with tempfile.TemporaryDirectory(prefix="nasfpn-lite-convert-") as name:
+        folder = Path(name)
+        (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+        if source.weights is not None:
+            np.savez(folder / WEIGHTS_FILE, **source.weights)  # type: ignore[arg-type]
+        if calibration is not None:
+            np.save(folder / IMAGES_FILE, calibration.images)
+        results = _run_worker(folder)
+    return [
+        Converted(t.path, t.recipe, t.form, t.path.stat().st_size, seconds)
+        for t, seconds in zip(targets, results, strict=True)
+    ]
+
+
+def check_free(paths: Sequence[Path], *, force: bool) -> None:
+    """Refuses to overwrite files, unless `force`."""
+    there = [str(path) for path in paths if path.exists()]
+    if there and not force:
+        raise UserError(f"expected to make new files, but there is {', '.join(there)}; overwrite with --force")
+
+
+def _check_calibration(calibration: Calibration | None, spec: DetectorSpec, *, force: bool) -> None:
+    if calibration is None:
+        raise UserError("a recipe with integer activations needs calibration images; give a folder of photos (--data)")
+    shape, expected = calibration.images.shape[1:], (*spec.image_size, 3)
+    if shape != expected or calibration.images.dtype != np.uint8:
+        raise UserError(f"calibration images must be (n, *{expected}) uint8, got {calibration.images.shape}")
+    if calibration.source != SYNTHETIC:
+        check_enough(len(calibration.images), calibration.source, force=force)
+
+
+def _run_worker(folder: Path) -> list[float]:
+    """Runs the job in a folder and returns the seconds of each target."""
+    package_root = str(Path(nasfpn_lite.__file__).parents[1])
+    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    command = [sys.executable, "-m", "nasfpn_lite.converters.worker", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    result_file = folder / RESULT_FILE
+    result = json.loads(result_file.read_text(encoding="utf-8")) if result_file.is_file() else {}
+    if "error" in result:
+        raise ConversionError(result["error"])
+    if done.returncode != 0 or "seconds" not in result:
+        lines = [line for line in done.stderr.splitlines() if line.strip()][-_SHOWN_LINES:]
+        raise ConversionError(
+            f"the converter ended with exit code {done.returncode} and no result; the end of what it said:\n"
+            + "\n".join(lines)
+        )
+    return [float(value) for value in result["seconds"]]

@@ -1,0 +1,176 @@
+"""What a .tflite of ours says about itself, so that the file alone is enough to use it."""
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nasfpn_lite.converters.recipes import RECIPES
+from nasfpn_lite.data.records import Category, category_dicts
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.postprocess import PostprocessSpec
+from nasfpn_lite.preprocess import PIXEL_OFFSET, PIXEL_SCALE
+from nasfpn_lite.specs import DetectorSpec
+
+ENTRY = "nasfpn_lite"
+SCHEMA_VERSION = 1
+FORMS = ("raw", "detect")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The entry `nasfpn_lite` of a .tflite's metadata.
+
+    Attributes:
+        form: "raw": separate box and score tensors; "detect": suppression inside, four outputs.
+        thresholds: Those inside a detect file; for a raw file those to decode with.
+        versions: Package -> version of the machine that converted.
+        calibration: {"images", "source"}; empty for recipes without. "source" is "synthetic" where no photo was used.
+    """
+
+    spec: DetectorSpec
+    categories: tuple[Category, ...]
+    recipe: str
+    form: str
+    thresholds: PostprocessSpec
+    versions: dict[str, str]
+    calibration: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS or self.recipe not in RECIPES:
+            raise UserError(
+                f"expected a form of {FORMS} and a recipe of {tuple(RECIPES)}, got {self.form!r} and {self.recipe!r}"
+            )
+        if len(self.categories) != self.spec.num_classes:
+            raise UserError(f"expected {self.spec.num_classes} categories, got {len(self.categories)}")
+
+    def to_json(self) -> str:
+        """Returns the entry's text. What only other programs need (pixels, boxes) is in it too."""
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "spec": self.spec.to_dict(),
+            "categories": category_dicts(self.categories),
+            "recipe": self.recipe,
+            "form": self.form,
+            "thresholds": asdict(self.thresholds),
+            "versions": self.versions,
+            "calibration": self.calibration,
+            "input": {
+                "color": "RGB",
+                "normalisation": {"offset": PIXEL_OFFSET, "scale": PIXEL_SCALE},
+                "resize": self.spec.resize,
+            },
+            "boxes": _BOXES[self.form],
+        }
+        return json.dumps(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Metadata":
+        """Reads `to_json`'s text.
+
+        Raises:
+            UserError: Another schema version, or a field is missing.
+        """
+        data = json.loads(text)
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"expected metadata of schema version {SCHEMA_VERSION}, got {version}; "
+                "convert again, or use the nasfpn-lite that made the file"
+            )
+        try:
+            return cls(
+                spec=DetectorSpec.from_dict(data["spec"]),
+                categories=tuple(Category(**entry) for entry in data["categories"]),
+                thresholds=PostprocessSpec(**data["thresholds"]),
+                **{name: data[name] for name in ("recipe", "form", "versions", "calibration")},
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}") from error
+
+
+_BOXES = {
+    "raw": {
+        "coding": "(ty, tx, th, tw) against yxyx anchors in pixels, no scale factors; sizes are exp(t) * anchor",
+        "outputs": ["box_encodings", "class_logits"],
+    },
+    "detect": {"coding": "(ymin, xmin, ymax, xmax) / image size", "outputs": ["boxes", "classes", "scores", "count"]},
+}
+
+
+def embed_metadata(content: bytes, metadata: Metadata) -> bytes:
+    """Returns the .tflite with the entry put in, in place of an older one."""
+    from nasfpn_lite.converters.flatbuffer import Graph, schema
+
+    graph = Graph(content)
+    entries = [entry for entry in graph.model.metadata or [] if entry.name != ENTRY.encode()]
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = ENTRY.encode(), graph.add_buffer(metadata.to_json().encode())
+    graph.model.metadata = [*entries, entry]
+    return graph.to_bytes()
+
+
+def read_metadata(content: bytes) -> Metadata:
+    """Reads the entry of a .tflite; needs neither TensorFlow nor an interpreter.
+
+    Raises:
+        UserError: No TFLite file, none of ours, or of another schema version.
+    """
+    try:
+        text = _find_entry(content)
+    except (struct.error, IndexError) as error:
+        raise UserError("expected a .tflite file, but the content is damaged or something else") from error
+    if text is None:
+        raise UserError(f"expected a .tflite with {ENTRY!r} metadata, made by `nasfpn-lite convert`; this one has none")
+    return Metadata.from_json(text.decode())
+
+
+# Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
+# tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
+# Buffer.data 0.
+def _find_entry(content: bytes) -> bytes | None:
+    if content[4:8] != b"TFL3":
+        raise IndexError("no TFL3 identifier")
+    model = _Table(content, struct.unpack_from("<I", content)[0])
+    buffers = model.tables(4)
+    for entry in model.tables(6):
+        if entry.data(0) == ENTRY.encode():
+            return buffers[entry.number(1)].data(0)
+    return None
+
+
+@dataclass(frozen=True)
+class _Table:
+    content: bytes
+    position: int
+
+    def _field(self, number: int) -> int | None:
+        vtable = self.position - struct.unpack_from("<i", self.content, self.position)[0]
+        slot = 4 + 2 * number
+        if slot >= struct.unpack_from("<H", self.content, vtable)[0]:
+            return None
+        offset = struct.unpack_from("<H", self.content, vtable + slot)[0]
+        return self.position + offset if offset else None
+
+    def _pointer(self, place: int) -> int:
+        return place + struct.unpack_from("<I", self.content, place)[0]
+
+    def number(self, number: int) -> int:
+        place = self._field(number)
+        return 0 if place is None else struct.unpack_from("<I", self.content, place)[0]
+
+    def data(self, number: int) -> bytes:
+        place = self._field(number)
+        if place is None:
+            return b""
+        start = self._pointer(place)
+        length = struct.unpack_from("<I", self.content, start)[0]
+        return self.content[start + 4 : start + 4 + length]
+
+    def tables(self, number: int) -> list["_Table"]:
+        place = self._field(number)
+        if place is None:
+            return []
+        start = self._pointer(place)
+        count = struct.unpack_from("<I", self.content, start)[0]
+        return [_Table(self.content, self._pointer(start + 4 + 4 * index)) for index in range(count)]
