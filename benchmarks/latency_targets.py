@@ -2,8 +2,8 @@
 
     python -m nasfpn_lite.benchmarks.latency_targets --peers DIR
 
-Random weights will do: latency does not depend on them. DIR holds the peers' .tflite files named below. The figures go to
-benchmarks/results/latency_targets.json.
+Random weights will do: latency does not depend on them. DIR holds the peers' .tflite files that are named below. The
+figures go to benchmarks/results/latency_targets.json.
 """
 
 import argparse
@@ -69,9 +69,16 @@ def convert_detectors(folder: Path) -> dict[str, Path]:
 
 
 def find_targets(report: BenchReport, ours: dict[str, Path], peers: Path) -> list[Target]:
-    """Compares a run that holds all of `ours` and both peers with the targets."""
+    """Compares a run that holds all of `ours` and both peers with the targets.
+
+    Raises:
+        UserError: A peer was not measured.
+    """
     results = {result.file: result for result in report.results}
     ratios = {(ratio.file, ratio.to): ratio for ratio in report.ratios}
+    for name in (SSD_256, CLASSIFIER):
+        if str(peers / name) not in results:
+            raise UserError(f"expected the peer {name} in {peers}, but it is not there")
 
     def ratio(file: Path, to: Path) -> tuple[float, tuple[float, float]]:
         found = ratios.get((str(file), str(to)))
@@ -84,18 +91,18 @@ def find_targets(report: BenchReport, ours: dict[str, Path], peers: Path) -> lis
         middle, (low, high) = ratio(file, to)
         return middle * factor, (low * factor, high * factor)
 
+    classifier, ssd = peers / CLASSIFIER, peers / SSD_256
     raw_256, raw_320 = ours["static_wi8_ai8_raw_256"], ours["static_wi8_ai8_raw_320"]
-    classifier = peers / CLASSIFIER
+    detect_256, detect_320 = ours["static_wi8_ai8_detect_256"], ours["static_wi8_ai8_detect_320"]
+    float_256, float_320 = ours["float32_raw_256"], ours["float32_raw_320"]
     work = results[str(raw_320)].multiply_adds / results[str(classifier)].multiply_adds
     return [
-        Target("int8 raw at 256: latency / peer SSD at 256", *scaled(raw_256, peers / SSD_256), 0.80, False),
-        Target(
-            "int8 raw at 320: multiply-adds per second / peer classifier's", *scaled(classifier, raw_320, work), 1.0, True
-        ),
-        Target("int8 raw at 256: float32's latency / int8's", *scaled(ours["float32_raw_256"], raw_256), 1.8, True),
-        Target("int8 raw at 320: float32's latency / int8's", *scaled(ours["float32_raw_320"], raw_320), 1.8, True),
-        Target("int8 at 256: detect's latency / raw's", *scaled(ours["static_wi8_ai8_detect_256"], raw_256), 1.1, False),
-        Target("int8 at 320: detect's latency / raw's", *scaled(ours["static_wi8_ai8_detect_320"], raw_320), 1.1, False),
+        Target("int8 raw at 256: latency / peer SSD's", *scaled(raw_256, ssd), 0.80, False),
+        Target("int8 raw at 320: multiply-adds/s / peer classifier's", *scaled(classifier, raw_320, work), 1.0, True),
+        Target("256: float32's latency / int8's", *scaled(float_256, raw_256), 1.8, True),
+        Target("320: float32's latency / int8's", *scaled(float_320, raw_320), 1.8, True),
+        Target("256, int8: detect's latency / raw's", *scaled(detect_256, raw_256), 1.1, False),
+        Target("320, int8: detect's latency / raw's", *scaled(detect_320, raw_320), 1.1, False),
     ]
 
 
@@ -103,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints, saves; exit code 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True, metavar="DIR", help="folder of the peers' files")
-    parser.add_argument("--files", type=Path, metavar="DIR", help="keep the converted files here, or take them from here")
+    parser.add_argument("--files", type=Path, metavar="DIR", help="keep our files here, or take them")
     parser.add_argument("--rounds", type=int, default=40, help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
