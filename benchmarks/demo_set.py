@@ -41,7 +41,8 @@ def make_demo_set(
 ) -> Path:
     """Writes a COCO folder: instances_<split>.json beside <split>/*.jpg; returns the folder."""
     for split, count in (("train", train), ("val", val), ("test", test)):
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for number in range(count):
             random = np.random.default_rng([seed, _SPLIT_NUMBERS[split], number])
             scene = make_scene(random)

@@ -112,7 +112,7 @@ def circle(radius: float, centre: np.ndarray | tuple[float, float] = (0, 0), *, 
 
 
 def _jitter(random: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05) -> np.ndarray:
-    colour = np.array(colours[random.integers(len(colours))])
+    colour = np.array(colours[int(random.integers(len(colours)))])
     return np.clip(colour * random.uniform(1 - amount, 1 + amount) + random.uniform(-amount, amount, 3) / 2, 0, 1)
 
 

@@ -56,7 +56,7 @@ def convert_detectors(folder: Path) -> dict[str, Path]:
     from nasfpn_lite.converters.convert import Target as File
     from nasfpn_lite.variants import get_spec
 
-    paths = {}
+    paths: dict[str, Path] = {}
     for size in ("256", "320"):
         spec = get_spec(VARIANT, size=size, num_classes=CLASSES)
         wanted = [("float32", "raw"), ("static_wi8_ai8", "raw"), ("static_wi8_ai8", "detect")]
