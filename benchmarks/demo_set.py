@@ -41,7 +41,8 @@ def make_demo_set(
 ) -> Path:
     """Writes a COCO folder: instances_<split>.json beside <split>/*.jpg; returns the folder."""
     for split, count in (("train", train), ("val", val), ("test", test)):
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for number in range(count):
             random = np.random.default_rng([seed, _SPLIT_NUMBERS[split], number])
             scene = make_scene(random)
@@ -63,7 +64,7 @@ def write_photo(path: Path, *, size: tuple[int, int], seed: int) -> Path:
 
 
 def make_scene(random: np.random.Generator, *, size: tuple[int, int] | None = None) -> Scene:
-    """Makes one photo with up to eight things on a table."""
+    """Makes one photo with up to seven things on a table."""
     height, width = size or _PHOTO_SIZES[random.integers(len(_PHOTO_SIZES))]
     turn = random.uniform(0, 2 * np.pi)
     light = (float(np.sin(turn)), float(np.cos(turn)))
@@ -71,7 +72,7 @@ def make_scene(random: np.random.Generator, *, size: tuple[int, int] | None = No
     owners = np.full((height, width), -1, np.int16)
     areas: list[int] = []
     classes: list[int] = []
-    for _ in range(int(random.integers(2, 9))):
+    for _ in range(int(random.integers(2, 8))):
         kind = int(random.integers(len(KINDS)))
         low, high = KINDS[kind].size_px
         size_px = low * (high / low) ** random.uniform()

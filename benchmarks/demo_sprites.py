@@ -112,7 +112,7 @@ def circle(radius: float, centre: np.ndarray | tuple[float, float] = (0, 0), *, 
 
 
 def _jitter(random: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05) -> np.ndarray:
-    colour = np.array(colours[random.integers(len(colours))])
+    colour = np.array(colours[int(random.integers(len(colours)))])
     return np.clip(colour * random.uniform(1 - amount, 1 + amount) + random.uniform(-amount, amount, 3) / 2, 0, 1)
 
 
@@ -236,9 +236,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("leaf", draw_leaf, (48, 150)),
-    Kind("mug", draw_mug, (80, 160)),
-    Kind("key", draw_key, (54, 130)),
-    Kind("coin", draw_coin, (26, 64)),
-    Kind("cookie", draw_cookie, (44, 104)),
+    Kind("leaf", draw_leaf, (70, 150)),
+    Kind("mug", draw_mug, (96, 160)),
+    Kind("key", draw_key, (76, 150)),
+    Kind("coin", draw_coin, (40, 72)),
+    Kind("cookie", draw_cookie, (60, 116)),
 )

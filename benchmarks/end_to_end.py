@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from nasfpn_lite.converters.metadata import read_metadata
+from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise, read_image
 
 
@@ -21,9 +23,9 @@ class EndToEnd:
 
 def find_end_to_end(path: Path, interpreter: Any, *, image: Path, threads: int) -> EndToEnd | None:
     """Returns the longest way that this file allows, or None where its first input is no RGB image."""
-    from nasfpn_lite.converters.tflite_detector import TFLiteDetector, has_metadata
+    if is_ours(path):
+        from nasfpn_lite.converters.tflite_detector import TFLiteDetector
 
-    if has_metadata(path):
         detector = TFLiteDetector(path, threads=threads)
         return EndToEnd(
             lambda: detector.detect(read_image(image)), ("decode", "resize", "normalise", "run", "post-process")
@@ -40,6 +42,15 @@ def find_end_to_end(path: Path, interpreter: Any, *, image: Path, threads: int) 
             interpreter.get_tensor(output["index"])
 
     return EndToEnd(call, ("decode", "resize", "normalise", "run"))
+
+
+def is_ours(path: Path) -> bool:
+    """Says whether the file carries this project's metadata."""
+    try:
+        read_metadata(path.read_bytes())
+    except UserError:
+        return False
+    return True
 
 
 def is_image_shape(shape: tuple[int, ...]) -> bool:

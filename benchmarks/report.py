@@ -6,12 +6,11 @@ from html import escape
 from pathlib import Path
 
 from nasfpn_lite.benchmarks.report_charts import Bar, Line, draw_bars, draw_lines
-from nasfpn_lite.benchmarks.report_data import ReportData, find_drop, read_report_data, to_label, to_number
+from nasfpn_lite.benchmarks.report_data import INT8, ReportData, find_drop, read_report_data, to_label, to_number
 from nasfpn_lite.benchmarks.report_page import fill_page
 from nasfpn_lite.files import write_text_atomically
 
 REPORT_FILE = "report.html"
-INT8 = "static_wi8_ai8"
 
 logger = logging.getLogger(__name__)
 

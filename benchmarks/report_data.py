@@ -10,6 +10,7 @@ from typing import Any
 from nasfpn_lite.errors import UserError
 
 RESULTS_FILE = "results.json"
+INT8 = "static_wi8_ai8"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _reference(data: ReportData, file: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the float32 file of the same form, or any float32 file."""
     floats = [other for other in data.files if other.get("recipe") == "float32"]
     same = [other for other in floats if other.get("form") == file.get("form")]
-    return (same or floats or [None])[0]
+    return next(iter(same or floats), None)
 
 
 def find_drop(data: ReportData, file: dict[str, Any]) -> float | None:

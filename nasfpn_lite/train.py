@@ -112,6 +112,17 @@ def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> No
     model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
 
 
+def freeze(model: Any, stride: int) -> None:
+    """Freezes the layers before the first one whose output is coarser than a stride; batch norms keep their statistics."""
+    if stride < 1:
+        return
+    rows = model.input.shape[1] // stride
+    for layer in model.layers:
+        if layer.output.shape[1] < rows:
+            return
+        layer.trainable = False
+
+
 def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int) -> None:
     """Replaces every batch norm's moving statistics by their mean over some batches, for the weights as they are.
 
@@ -120,7 +131,7 @@ def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int)
     Args:
         images: Batches as in training, (b, H, W, 3) float32.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     momenta = [layer.momentum for layer in norms]
     for index in range(batches):
         for layer in norms:
@@ -214,6 +225,8 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
     model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps))
     if job.backbone_weights is not None and not resume:
         _load_backbone(model, job)
+    if job.backbone_weights is not None:
+        freeze(model, recipe.frozen_stride)
     compile_detector(model, recipe, plan.total_steps)
     first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
     start_step = first_round * plan.steps_per_round

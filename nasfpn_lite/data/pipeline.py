@@ -10,9 +10,10 @@ import numpy as np
 
 from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.data.augment import AugmentSpec, augment, keep_visible, reduce_image
+from nasfpn_lite.data.coco import read_record
 from nasfpn_lite.data.records import ImageRecord, Split
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.preprocess import ImageError, fit_image, normalise, read_image
+from nasfpn_lite.preprocess import ImageError, fit_image, normalise
 from nasfpn_lite.specs import DetectorSpec
 from nasfpn_lite.targets import IGNORED, assign_targets
 
@@ -178,7 +179,7 @@ class _Loader:
         """Returns the image fitted or reduced to what augmentation needs, and its (scale_y, scale_x)."""
         if number in self._cache:
             return self._cache[number]
-        original = read_image(self.images[number].path)
+        original = read_record(self.images[number])
         if self._augment is None:
             image, fitted = fit_image(original, self._spec.image_size, self._spec.resize)
             scale = np.array(fitted)

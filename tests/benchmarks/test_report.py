@@ -1,6 +1,7 @@
 """The report: what it shows of a whole run, of half a run, and what it never holds."""
 
 import json
+import math
 import re
 
 import cv2
@@ -20,7 +21,10 @@ FILES = [
     {"file": "t/a_static_wi8_ai8_raw.tflite", "recipe": "static_wi8_ai8", "form": "raw", "size_bytes": 1_700_000,
      "AP": 0.605, "AP50": 0.868, "latency_ms_p50": 8.41, "latency_ms_ci": [8.2, 8.9], "warnings": ["a <busy> machine"]},
 ]  # fmt: skip
-LOG = "step,epoch,loss,class_loss,box_loss,learning_rate,seconds,val_AP\n30,1,1.5,1.0,0.5,0.02,9,\n60,2,0.9,0.6,0.3,0.01,9,0.41\n"
+LOG = """step,epoch,loss,class_loss,box_loss,learning_rate,seconds,val_AP
+30,1,1.5,1.0,0.5,0.02,9,
+60,2,0.9,0.6,0.3,0.01,9,0.41
+"""
 
 
 @pytest.fixture
@@ -89,13 +93,7 @@ def test_drop_against_float32(run):
 
 @pytest.mark.parametrize(
     ("largest", "ticks"),
-    [
-        (0.55, [0, 0.2, 0.4, 0.6]),
-        (4, [0, 1, 2, 3, 4]),
-        (390, [0, 100, 200, 300, 400]),
-        (0, [0, 1]),
-        (float("nan"), [0, 1]),
-    ],
+    [(0.55, [0, 0.2, 0.4, 0.6]), (4, [0, 1, 2, 3, 4]), (390, [0, 100, 200, 300, 400]), (0, [0, 1]), (math.nan, [0, 1])],
 )
 def test_ticks(largest, ticks):
     assert make_ticks(largest) == ticks

@@ -1,5 +1,6 @@
 """The pieces of a training one by one: plan, schedule, statistics, averages, the guard against NaN."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.callbacks import NanGuard, averaged_weights
+from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.recipes import TrainingRecipe
-from nasfpn_lite.train import make_learning_rate, make_plan, recompute_statistics
+from nasfpn_lite.train import freeze, make_learning_rate, make_plan, recompute_statistics
+from nasfpn_lite.variants import VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,18 @@ def test_momenta_fit_the_length() -> None:
     assert long.bn_momentum(100_000) == 0.99
     assert short.ema_decay(1000) == pytest.approx(0.99)
     assert long.ema_decay(1_000_000) == 0.9998
+
+
+def test_freezing_stops_behind_stride_four() -> None:
+    spec = dataclasses.replace(VARIANTS["fpnlite_64"], image_size=(64, 128), num_classes=2)
+    model = build_detector(spec)
+    freeze(model, 4)
+    frozen = [layer.name for layer in model.layers if not layer.trainable and layer.weights]
+    assert frozen[0] == "Conv1" and frozen[-1] == "block_3_expand_BN" and "block_2_project" in frozen
+    assert model.get_layer("block_3_depthwise").trainable and model.get_layer("lateral_C3").trainable
+    model = build_detector(spec)
+    freeze(model, 0)
+    assert all(layer.trainable for layer in model.layers)
 
 
 def norm_model() -> keras.Model:

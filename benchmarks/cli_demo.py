@@ -1,0 +1,45 @@
+"""Train, convert, score and time a small detector, and write a report to look at.
+
+Without --data a small set of photos is made by code; nothing is downloaded. A second call goes on where the first
+one stopped.
+"""
+
+import argparse
+from pathlib import Path
+
+from nasfpn_lite.cli.output import print_json, print_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a COCO folder (default: a made set of photos)")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("demo"), help="default: %(default)s")
+    parser.add_argument("--variant", default="nasfpnlite_3x48", help="default: %(default)s")
+    parser.add_argument("--size", help="pixels, S or HxW (default: small enough for two cores)")
+    parser.add_argument("--epochs", type=int, help="times through the training photos (default: a few minutes' worth)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo and prints its figures."""
+    import dataclasses
+
+    from nasfpn_lite.benchmarks.demo import DemoOptions, run_demo
+
+    options = DemoOptions(output=args.output, data=args.data, variant=args.variant, seed=args.seed)
+    if args.size:
+        options = dataclasses.replace(options, size=args.size)
+    if args.epochs:
+        options = dataclasses.replace(options, recipe=dataclasses.replace(options.recipe, epochs=args.epochs))
+    results = run_demo(options)
+    if args.json:
+        print_json(results)
+        return 0
+    rows = [
+        (Path(f["file"]).name, f["AP"], f["AP50"], f"{f['latency_ms_p50']:.2f}", f"{f['size_bytes'] / 1e6:.2f}")
+        for f in results["files"]
+    ]
+    print_table(("file", "AP", "AP50", "ms", "MB"), rows)
+    print(f"\nreport: {args.output / 'report.html'}")
+    return 0
