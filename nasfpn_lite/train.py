@@ -113,7 +113,7 @@ def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> No
 
 
 def freeze(model: Any, stride: int) -> None:
-    """Freezes the layers before the first one whose output is coarser than a stride; batch norms keep their statistics."""
+    """Freezes all layers before the first whose output is coarser than a stride, batch norms included."""
     if stride < 1:
         return
     rows = model.input.shape[1] // stride

@@ -213,8 +213,8 @@ def test_crowds_are_ignored(tmp_path, augment):
 
 def test_small_sets_are_decoded_once(tmp_path, monkeypatch):
     reads = []
-    read_image = pipeline.read_image
-    monkeypatch.setattr(pipeline, "read_image", lambda path: reads.append(path) or read_image(path))
+    read_record = pipeline.read_record
+    monkeypatch.setattr(pipeline, "read_record", lambda record: reads.append(record.id) or read_record(record))
     split = make_split(tmp_path, 4)
     take(make_data(split), 5)
     assert len(reads) == len(set(reads)) == 4

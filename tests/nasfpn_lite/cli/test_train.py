@@ -1,0 +1,131 @@
+"""Training from the command line: kill and resume, JAX without TensorFlow, portable weights, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from nasfpn_lite.cli import main
+from nasfpn_lite.weights import load_arrays
+
+TWO_CELLS = {
+    "min_level": 3,
+    "max_level": 4,
+    "cells": [{"level": 4, "op": "attention", "inputs": [0, 1]}, {"level": 3, "op": "sum", "inputs": [0, 2]}],
+}
+BLOCK_TENSORFLOW = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tf_keras"):
+            raise ImportError(name + " must not be imported")
+sys.meta_path.insert(0, Block())
+"""
+MAIN = "import sys; from nasfpn_lite.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve small images with a bright box on each, and a two-cell genotype."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 3)):
+        images, annotations = [], []
+        for number in range(1, count + 1):
+            image = rng.integers(0, 90, (48, 80, 3), dtype=np.uint8)
+            x, y, side = (int(v) for v in rng.integers((2, 2, 14), (40, 20, 26)))
+            image[y : y + side, x : x + side] = 255
+            (folder / split).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / split / f"{number}.png"), image)
+            images.append({"id": number, "file_name": f"{number}.png", "height": 48, "width": 80})
+            annotations.append(
+                {"id": number, "image_id": number, "category_id": 7, "bbox": [x, y, side, side], "area": side * side,
+                 "iscrowd": 0}
+            )  # fmt: skip
+        coco = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "box"}]}
+        (folder / f"instances_{split}.json").write_text(json.dumps(coco))
+    (folder / "genotype.json").write_text(json.dumps(TWO_CELLS))
+    return folder
+
+
+def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
+    return [
+        *("train", "--data", str(data), "--variant", "nasfpnlite_3x48", "--size", "64x128", "--batch-size", "2"),
+        *("--genotype", str(data / "genotype.json"), "--epochs", "13", "--learning-rate", "0.01", "-o", str(run)),
+        *more,
+    ]
+
+
+def start(code: str, arguments: list[str], **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    return out
+
+
+def test_kill_and_resume_give_the_same_weights(data: Path, tmp_path: Path) -> None:
+    whole = start(MAIN, train_arguments(data, tmp_path / "whole"))
+    killed = start(MAIN, train_arguments(data, tmp_path / "killed"))
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "killed" / "checkpoint.npz").is_file():
+        assert killed.poll() is None and time.monotonic() < deadline, killed.communicate()[1][-3000:]
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert not (tmp_path / "killed" / "weights.npz").exists()
+    assert json.loads(finish(start(MAIN, train_arguments(data, tmp_path / "killed", "--resume", "--json"))))["run"]
+    finish(whole)
+    expected, resumed = (load_arrays(tmp_path / name / "weights.npz") for name in ("whole", "killed"))
+    assert expected.keys() == resumed.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(resumed[key], array, err_msg=key)
+    steps = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "killed")]
+    assert [row.split(",")[0] for row in steps[0]] == [row.split(",")[0] for row in steps[1]]
+    assert len(steps[0]) == 4  # 13 epochs of 6 steps in three rounds of 26
+
+
+def test_jax_trains_without_tensorflow_and_weights_are_portable(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code = BLOCK_TENSORFLOW + MAIN
+    finish(start(code, train_arguments(data, run, "--epochs", "2"), KERAS_BACKEND="jax"))
+    predict = (
+        "import sys, numpy as np\nfrom pathlib import Path\nfrom nasfpn_lite.runs import load_run\n"
+        "model = load_run(Path(sys.argv[1])).build_model()\n"
+        "image = np.random.default_rng(0).uniform(-1, 1, (2, 64, 128, 3)).astype('float32')\n"
+        "np.savez(sys.argv[2], **{k: np.asarray(v) for k, v in model(image, training=False).items()})\n"
+    )
+    for backend in ("jax", "tensorflow"):
+        finish(start(predict, [str(run), str(tmp_path / f"{backend}.npz")], KERAS_BACKEND=backend))
+    jax, tensorflow = (load_arrays(tmp_path / f"{name}.npz") for name in ("jax", "tensorflow"))
+    for key in ("box_encodings", "class_logits"):
+        np.testing.assert_allclose(jax[key], tensorflow[key], rtol=0, atol=1e-4)
+
+
+def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "spec.json").write_text("{}")
+    for more, message in (
+        ([], "holds a run already; add --resume"),
+        (["--preset", "best"], "unknown preset 'best'"),
+        (["--classes", "3"], "takes the number of classes from the data"),
+        (["--epochs", "0"], "epochs must be positive"),
+    ):
+        assert main(train_arguments(data, run, *more)) == 2
+        assert message in capsys.readouterr().err
