@@ -175,6 +175,14 @@ def restore_checkpoint(model: Any, path: Path) -> int:
     return int(arrays["round"])
 
 
+def take_averages(model: Any) -> None:
+    """Sets the model's weights to the optimizer's averages."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # JAX would share one buffer between weight and average, and gives buffers away when it predicts.
+        variable.assign(np.array(variable))
+
+
 class averaged_weights:  # noqa: N801  a context manager, used like a function
     """Lends the optimizer's averaged weights to the model for the length of a with block."""
 
@@ -184,7 +192,7 @@ class averaged_weights:  # noqa: N801  a context manager, used like a function
     def __enter__(self) -> None:
         if self.model.optimizer.use_ema:
             self.saved = [np.array(v) for v in self.model.trainable_variables]
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            take_averages(self.model)
 
     def __exit__(self, *exc: object) -> None:
         if self.saved is not None:

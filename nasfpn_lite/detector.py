@@ -43,5 +43,6 @@ def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: flo
             top_channels=backbone.top_channels,
             expanded_c4=backbone.expanded_c4,
             bn_momentum=bn_momentum,
+            symmetric_padding=backbone.symmetric_padding,
         )
     return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum)

@@ -31,11 +31,15 @@ class BackboneSpec:
         top_channels: MobileNetV2 only: channels of a last 1x1 convolution on C5; None for none.
             The mobile detectors of the paper's code base use 256, SSDLite 1280.
         expanded_c4: MobileNetV2 only: take C4 from the 576-channel expansion of block 13, as SSDLite does.
+        symmetric_padding: MobileNetV2 only: pad strided convolutions on all sides, as the ImageNet weights inside
+            the package need; Keras's and Google's weights need False. It costs nothing: XNNPACK folds the padding
+            into the convolution (benchmarks/results/padding.md).
     """
 
     name: BackboneName
     top_channels: int | None = None
     expanded_c4: bool = False
+    symmetric_padding: bool = True
 
     def __post_init__(self) -> None:
         names = BackboneName.__args__  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint
+from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
 from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
 from nasfpn_lite.data.records import Split
@@ -170,7 +170,7 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False) -> Run:
     """
     folder = Path(folder)
     split = load_split(job.data, "train", seed=job.seed)
-    job = dataclasses.replace(job, spec=dataclasses.replace(job.spec, num_classes=len(split.categories)))
+    job = dataclasses.replace(job, spec=_fitting_spec(job, len(split.categories)))
     if resume and (folder / WEIGHTS_FILE).is_file():
         logger.info("%s is finished; nothing to resume", folder)
         return load_run(folder)
@@ -183,6 +183,13 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False) -> Run:
     finally:
         keras.config.set_dtype_policy(policy)
     return load_run(folder)
+
+
+def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
+    """Sets the number of classes, and the padding that the backbone's weights were made for."""
+    keras_weights = job.backbone_weights == "keras" or str(job.backbone_weights).endswith(".h5")
+    backbone = dataclasses.replace(job.spec.backbone, symmetric_padding=not keras_weights)
+    return dataclasses.replace(job.spec, backbone=backbone, num_classes=num_classes)
 
 
 def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
@@ -240,7 +247,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
 def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
     """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
     if model.optimizer.use_ema:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+        take_averages(model)
     batches = max(1, math.ceil(_STATISTICS_IMAGES / job.recipe.batch_size))
     images = (batch[0] for batch in data.iterate(plan.total_steps))
     recompute_statistics(model, images, batches)
