@@ -1,0 +1,112 @@
+"""Files of ours as detectors."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nasfpn_lite.boxes import iou
+from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.recipes import RECIPES
+from nasfpn_lite.converters.tflite_detector import TFLiteDetector
+from nasfpn_lite.data.records import Detections
+from nasfpn_lite.errors import UserError
+
+
+def matched_share(first: Detections, second: Detections) -> float:
+    """Share of detections that have one of the same class, score and box on the other side."""
+    if len(first.scores) != len(second.scores):
+        return 0.0
+    same_class = first.classes[:, None] == second.classes[None]
+    same_score = np.abs(first.scores[:, None] - second.scores[None]) < 1e-5
+    same_box = iou(first.boxes_yxyx, second.boxes_yxyx) > 0.999
+    return float((same_class & same_score & same_box).any(axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "share"),
+    # Scores in int8 are often equal, and which of two equals stays is open: one in twenty may differ.
+    [("float32", 1.0), ("float16", 1.0), ("dynamic_wi8_afp32", 1.0), ("static_wi8_ai8", 0.95)],
+)
+def test_suppression_inside_the_file_finds_what_the_hosts_does(small_detector, recipe, share):
+    raw, detect = (TFLiteDetector(small_detector.files[recipe, form]) for form in ("raw", "detect"))
+    found = 0
+    for photo in small_detector.photos[30:36]:
+        expected, result = raw.decode(raw.run(photo)), detect.decode(detect.run(photo))
+        assert matched_share(expected, result) >= share
+        assert np.all(np.diff(result.scores) <= 0)
+        found += len(expected.scores)
+    assert found >= 60
+    assert len(set(expected.classes.tolist())) > 1
+
+
+def test_suppression_inside_the_file_is_noticed_when_it_is_missing(small_detector):
+    raw = TFLiteDetector(small_detector.files["float32", "raw"])
+    outputs = raw.run(small_detector.photos[30])
+    result = raw.decode(outputs)
+    swapped = raw.decode({**outputs, "class_logits": outputs["class_logits"][::-1]})
+    assert matched_share(result, swapped) < 0.5
+
+
+def test_places_behind_the_last_detection_are_zero(small_detector):
+    detect = TFLiteDetector(small_detector.files["float32", "detect"])
+    outputs = detect.run(np.full((64, 128, 3), 127, np.uint8))
+    count = int(outputs["count"])
+    assert outputs["boxes"].shape == (40, 4)
+    assert np.all(outputs["scores"][count:] == 0)
+    assert np.all(outputs["scores"][:count] >= 0.6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("form", ["raw", "detect"])
+def test_boxes_come_back_in_the_photos_own_pixels(small_detector, recipe, form):
+    detector = TFLiteDetector(small_detector.files[recipe, form])
+    photo = small_detector.photos[30]
+    large = photo.repeat(3, axis=0).repeat(2, axis=1)  # 192 x 256
+    small, result = detector.detect(photo), detector.detect(large)
+    assert len(result.scores) > 0
+    assert result.boxes_yxyx[:, 2].max() > 64  # beyond the network's own height
+    assert np.allclose(small.boxes_yxyx * [3, 2, 3, 2], result.boxes_yxyx, atol=1e-3)
+    assert [c.name for c in detector.categories] == ["ant", "bee", "cow"]
+
+
+@pytest.mark.parametrize("form", ["raw", "detect"])
+def test_outputs_are_found_by_name_in_any_order(small_detector, tmp_path, form):
+    path = small_detector.files["static_wi8_ai8", form]
+    graph = Graph(path.read_bytes())
+    graph.set_outputs(dict(reversed(graph.outputs().items())))
+    shuffled = tmp_path / "shuffled.tflite"
+    shuffled.write_bytes(graph.to_bytes())
+    photo = small_detector.photos[30]
+    first, second = TFLiteDetector(path).detect(photo), TFLiteDetector(shuffled).detect(photo)
+    assert len(first.scores) > 0
+    assert np.array_equal(first.boxes_yxyx, second.boxes_yxyx)
+    assert np.array_equal(first.classes, second.classes)
+
+
+def test_it_runs_where_tensorflow_and_keras_cannot_be_imported(small_detector):
+    program = (
+        "import sys\n"
+        "sys.modules.update({'tensorflow': None, 'keras': None})\n"
+        "import numpy as np\n"
+        "from nasfpn_lite.converters.tflite_detector import TFLiteDetector\n"
+        "detector = TFLiteDetector(sys.argv[1])\n"
+        "print(len(detector.detect(np.zeros((50, 70, 3), np.uint8)).scores) >= 0)\n"
+    )
+    command = [sys.executable, "-c", program, str(small_detector.files["static_wi8_ai8", "detect"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x1c\x00\x00\x00TFL3" + bytes(50)])
+def test_files_that_are_no_model_are_named(tmp_path, content):
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"odd\.tflite: expected a \.tflite"):
+        TFLiteDetector(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"there is no file .*gone\.tflite"):
+        TFLiteDetector(tmp_path / "gone.tflite")
