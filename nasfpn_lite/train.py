@@ -171,10 +171,13 @@ class TrainingJob:
         }
 
 
-def train(job: TrainingJob, folder: Path, *, resume: bool = False) -> Run:
+def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: bool = False) -> Run:
     """Trains a detector and writes a run folder.
 
     The result depends on the job alone: an interrupted and resumed run ends with the same weights.
+
+    Args:
+        tensorboard: Also write TensorBoard's logs, to folder/tensorboard; needs the package tensorboard.
 
     Raises:
         UserError: The data, the spec or the folder does not allow it, or the loss became NaN.
@@ -190,7 +193,10 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False) -> Run:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(job.recipe.precision)
     try:
-        _fit(job, folder, split, resume)
+        _fit(job, folder, split, resume, tensorboard)
+    except KeyboardInterrupt:
+        logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
+        raise
     finally:
         keras.config.set_dtype_policy(policy)
     return load_run(folder)
@@ -218,7 +224,7 @@ def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) 
     return False
 
 
-def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
+def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard: bool) -> None:
     recipe = job.recipe
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
@@ -238,6 +244,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool) -> None:
         RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
         progress,
         Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
+        *([keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []),
     ]
     try:
         if first_round < plan.rounds:

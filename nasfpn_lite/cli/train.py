@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-orientation", action="store_true", help="photos without an upside: turn them all ways")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
     parser.add_argument("--backbone-weights", metavar="PATH", help=".npz or .h5 instead of the package's, or `keras`")
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), help="of the arithmetic")
+    parser.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same options")
     add_json_argument(parser)
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.preset not in PRESETS:
         raise RecipeError(f"unknown preset {args.preset!r}; there are {', '.join(PRESETS)}")
     recipe = PRESETS[args.preset]
-    changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate")}
+    changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate", "precision")}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     if args.any_orientation:
         turned = dataclasses.replace(recipe.augment, vertical_flip=True, rotate_90=True)
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         backbone_weights=None if args.no_pretrained else args.backbone_weights or "imagenet",
     )
-    result = train(job, args.output, resume=args.resume)
+    result = train(job, args.output, resume=args.resume, tensorboard=args.tensorboard)
     if args.json:
         print_json({"run": str(result.folder), "categories": [c.name for c in result.categories]})
     else:
