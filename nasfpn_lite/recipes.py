@@ -16,7 +16,8 @@ class TrainingRecipe:
     """How a detector is trained.
 
     Attributes:
-        learning_rate: Peak, for this batch size.
+        optimizer: "sgd" with momentum, or "adamw", which gets on faster in a training of a few minutes.
+        learning_rate: Peak, for this batch size and optimizer.
         warmup_steps: Linear from a tenth of the peak.
         schedule: "step" divides by 10 at each of `drops`; "cosine" falls to zero.
         drops: Fractions of the training, 0..1.
@@ -35,6 +36,7 @@ class TrainingRecipe:
     schedule: Literal["step", "cosine"]
     drops: tuple[float, ...] = ()
     warmup_steps: int = 500
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 1e-4
     clip_norm: float = 10.0
@@ -51,6 +53,8 @@ class TrainingRecipe:
                 raise RecipeError(f"{name} must be positive, got {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):
             raise RecipeError(f"schedule must be step or cosine, got {self.schedule!r}")
+        if self.optimizer not in ("sgd", "adamw"):
+            raise RecipeError(f"optimizer must be sgd or adamw, got {self.optimizer!r}")
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise RecipeError(f"precision must be float32 or mixed_bfloat16, got {self.precision!r}")
 

@@ -99,15 +99,18 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> None:
     """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses."""
-    optimizer = keras.optimizers.SGD(
-        make_learning_rate(recipe, total_steps),
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        global_clipnorm=recipe.clip_norm,
-        use_ema=recipe.ema,
-        ema_momentum=recipe.ema_decay(total_steps),
-        ema_overwrite_frequency=None,
-    )
+    options = {
+        "learning_rate": make_learning_rate(recipe, total_steps),
+        "weight_decay": recipe.weight_decay,
+        "global_clipnorm": recipe.clip_norm,
+        "use_ema": recipe.ema,
+        "ema_momentum": recipe.ema_decay(total_steps),
+        "ema_overwrite_frequency": None,
+    }
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**options)
+    else:
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, **options)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
 
