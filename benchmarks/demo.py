@@ -28,7 +28,15 @@ from nasfpn_lite.weights import load_arrays
 DATA_FOLDER, FILES_FOLDER, EXAMPLES_FOLDER = "data", "tflite", "examples"
 EXAMPLES = 6
 DEMO_RECIPE = TrainingRecipe(
-    batch_size=8, epochs=12, learning_rate=0.02, schedule="cosine", warmup_steps=50, validations=3
+    batch_size=4,
+    epochs=15,
+    learning_rate=0.003,
+    schedule="cosine",
+    warmup_steps=60,
+    optimizer="adamw",
+    weight_decay=1e-3,
+    frozen_stride=4,
+    validations=3,
 )
 
 logger = logging.getLogger(__name__)
