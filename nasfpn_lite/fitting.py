@@ -1,4 +1,4 @@
-"""What `fit` needs beside a model and batches: optimizer, losses and schedule of a recipe; frozen layers; statistics."""
+"""What `fit` needs beside a model and batches: a recipe's optimizer, schedule and losses; frozen layers; statistics."""
 
 import math
 from collections.abc import Iterator
