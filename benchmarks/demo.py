@@ -23,7 +23,6 @@ from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import WEIGHTS_FILE, Run
 from nasfpn_lite.variants import get_spec
-from nasfpn_lite.weights import load_arrays
 
 DATA_FOLDER, FILES_FOLDER, EXAMPLES_FOLDER = "data", "tflite", "examples"
 EXAMPLES = 6
@@ -148,7 +147,7 @@ def _convert(run: Run, folder: Path) -> list[Path]:
         if few:
             logger.warning("int8 is calibrated with %d photos only; its accuracy may suffer", len(split.images))
         convert_all(
-            Source(run.spec, run.categories, load_arrays(weights)),
+            Source.from_run(run),
             targets,
             calibration=load_calibration(split, run.spec, source="train", force=few),
             force=True,

@@ -75,11 +75,10 @@ def _load_run(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[So
     from nasfpn_lite.converters.calibration import load_calibration
     from nasfpn_lite.converters.convert import Source
     from nasfpn_lite.data.coco import load_split
-    from nasfpn_lite.runs import WEIGHTS_FILE, load_run
-    from nasfpn_lite.weights import load_arrays
+    from nasfpn_lite.runs import load_run
 
     run = load_run(Path(args.source))
-    source = Source(run.spec, run.categories, load_arrays(run.folder / WEIGHTS_FILE))
+    source = Source.from_run(run)
     if not needs_calibration:
         return source, None
     data = args.data or (Path(run.recipe["data"]) if run.recipe.get("data") else None)

@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN|FILE", type=Path, help="run folder or .tflite file")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
     parser.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, help="how one instances.json is divided; by default the run's own, for a file 0"
-    )
+    parser.add_argument("--seed", type=int, help="how one instances.json is divided; by default the training's own")
     parser.add_argument(
         "--threads", type=positive_int, default=os.cpu_count() or 1, help="for a .tflite file (default: %(default)s)"
     )

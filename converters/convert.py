@@ -19,7 +19,10 @@ from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.postprocess import PostprocessSpec
+from nasfpn_lite.runs import WEIGHTS_FILE as RUN_WEIGHTS
+from nasfpn_lite.runs import Run
 from nasfpn_lite.specs import DetectorSpec
+from nasfpn_lite.weights import load_arrays, to_arrays
 
 _SHOWN_LINES = 12
 JOB_FILE, RESULT_FILE, WEIGHTS_FILE, IMAGES_FILE = "job.json", "result.json", "weights.npz", "images.npy"
@@ -34,18 +37,23 @@ class Source:
     """What is converted.
 
     Attributes:
+        split_seed: See `Metadata`.
         weights: "layer/variable" -> array, as `weights.to_arrays(model)` gives for any backend; None for random ones.
     """
 
     spec: DetectorSpec
     categories: tuple[Category, ...]
     weights: dict[str, np.ndarray] | None
+    split_seed: int | None = None
+
+    @classmethod
+    def from_run(cls, run: Run) -> "Source":
+        """Takes the trained weights of a run."""
+        return cls(run.spec, run.categories, load_arrays(run.folder / RUN_WEIGHTS), int(run.recipe.get("seed", 0)))
 
     @classmethod
     def from_model(cls, model: Any, spec: DetectorSpec, categories: tuple[Category, ...]) -> "Source":
         """Takes the weights of a Keras model of `build_detector(spec)`."""
-        from nasfpn_lite.weights import to_arrays
-
         return cls(spec, categories, to_arrays(model))
 
     @classmethod
@@ -124,6 +132,7 @@ def convert_all(
         "spec": source.spec.to_dict(),
         "categories": category_dicts(source.categories),
         "thresholds": asdict(thresholds or PostprocessSpec()),
+        "split_seed": source.split_seed,
         "calibration_source": calibration.source if calibration else None,
         "targets": [{"recipe": t.recipe, "form": t.form, "path": str(t.path.absolute())} for t in targets],
     }

@@ -31,7 +31,12 @@ def load_detector(path: Path, *, threads: int = 1) -> Detector:
 
 
 def find_seed(path: Path) -> int | None:
-    """Returns the seed of a run, which also divided an `instances.json`; None for a file, which does not know it."""
-    from nasfpn_lite.runs import load_run
+    """Returns the training seed of a run or a file, which also divided a lone `instances.json`; None if unknown."""
+    path = Path(path)
+    if path.is_dir():
+        from nasfpn_lite.runs import load_run
 
-    return int(load_run(path).recipe.get("seed", 0)) if Path(path).is_dir() else None
+        return int(load_run(path).recipe.get("seed", 0))
+    from nasfpn_lite.converters.metadata import read_metadata
+
+    return read_metadata(path.read_bytes()).split_seed if path.is_file() else None

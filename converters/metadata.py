@@ -26,6 +26,7 @@ class Metadata:
         thresholds: Those inside a detect file; for a raw file those to decode with.
         versions: Package -> version of the machine that converted.
         calibration: {"images", "source"}; empty for recipes without. "source" is "synthetic" where no photo was used.
+        split_seed: The training's seed, which also divided a lone instances.json; None where nothing was trained.
     """
 
     spec: DetectorSpec
@@ -35,6 +36,7 @@ class Metadata:
     thresholds: PostprocessSpec
     versions: dict[str, str]
     calibration: dict[str, Any]
+    split_seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.form not in FORMS or self.recipe not in RECIPES:
@@ -55,6 +57,7 @@ class Metadata:
             "thresholds": asdict(self.thresholds),
             "versions": self.versions,
             "calibration": self.calibration,
+            "split_seed": self.split_seed,
             "input": {
                 "color": "RGB",
                 "normalisation": {"offset": PIXEL_OFFSET, "scale": PIXEL_SCALE},
@@ -83,7 +86,7 @@ class Metadata:
                 spec=DetectorSpec.from_dict(data["spec"]),
                 categories=tuple(Category(**entry) for entry in data["categories"]),
                 thresholds=PostprocessSpec(**data["thresholds"]),
-                **{name: data[name] for name in ("recipe", "form", "versions", "calibration")},
+                **{name: data[name] for name in ("recipe", "form", "versions", "calibration", "split_seed")},
             )
         except (KeyError, TypeError) as error:
             raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}") from error

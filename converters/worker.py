@@ -38,6 +38,7 @@ class _Job:
     weights: Path | None
     images: np.ndarray | None
     calibration_source: str | None
+    split_seed: int | None
 
     @classmethod
     def read(cls, folder: Path, data: dict[str, Any]) -> "_Job":
@@ -49,6 +50,7 @@ class _Job:
             weights=weights if weights.is_file() else None,
             images=np.load(images) if images.is_file() else None,
             calibration_source=data["calibration_source"],
+            split_seed=data["split_seed"],
         )
 
 
@@ -165,6 +167,7 @@ def _finish(raw: bytes, job: _Job, recipe: Recipe, form: str) -> bytes:
         thresholds=job.thresholds,
         versions=collect_versions(),
         calibration=calibration,
+        split_seed=job.split_seed,
     )
     return embed_metadata(graph.to_bytes(), metadata)
 
