@@ -84,8 +84,8 @@ def measure_input_cost(data_dir: Path, variant: str, size: str | None, batch_siz
     from nasfpn_lite.data.coco import load_split
     from nasfpn_lite.data.pipeline import make_training_data
     from nasfpn_lite.detector import build_detector
+    from nasfpn_lite.fitting import compile_detector
     from nasfpn_lite.recipes import PRESETS
-    from nasfpn_lite.train import compile_detector
 
     split = load_split(data_dir, "train")
     spec = get_spec(variant, size=size, num_classes=len(split.categories))

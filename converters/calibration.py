@@ -15,7 +15,7 @@ from nasfpn_lite.specs import DetectorSpec
 logger = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"
-MAX_CALIBRATION_IMAGES = 200
+MAX_CALIBRATION_IMAGES = MIN_CALIBRATION_IMAGES  # more takes longer (0.1 to 0.3 s each) and changes ranges little
 _SYNTHETIC_IMAGES = 8
 _PATCHES = 8  # made-up images are as many colour patches a side
 

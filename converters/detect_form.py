@@ -13,7 +13,7 @@ from nasfpn_lite.specs import DetectorSpec
 
 DETECT_OUTPUTS = ("boxes", "classes", "scores", "count")
 # Anchors whose best class is among the best so many enter the suppression. All others are never dequantized.
-MAX_CANDIDATES = 512
+MAX_CANDIDATES = 384
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
 _OPS = schema.BuiltinOperator
 

@@ -54,7 +54,9 @@ def test_what_is_no_model_is_told(tmp_path):
 
 def test_no_other_module_imports_an_interpreter_or_the_converter(repository):
     owner = repository / "converters" / "interpreter.py"
-    pattern = re.compile(r"ai_edge_litert\.interpreter|ai_edge_litert import interpreter|tflite_runtime|(tf|tensorflow)\.lite")
+    pattern = re.compile(
+        r"ai_edge_litert\.interpreter|ai_edge_litert import interpreter|tflite_runtime|(tf|tensorflow)\.lite"
+    )
     rooms = ("nasfpn_lite", "converters", "benchmarks", "android_bench")
     files = [path for room in rooms for path in (repository / room).rglob("*.py") if path.is_file()]
     found = {p.resolve() for p in files if re.search(pattern, re.sub(r"#.*", "", p.read_text(encoding="utf-8")))}

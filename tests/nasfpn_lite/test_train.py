@@ -1,15 +1,13 @@
-"""The pieces of a training one by one: plan, schedule, frozen layers, statistics."""
-
-import dataclasses
-
-import keras
-import numpy as np
 import pytest
 
+<<<<<<< HEAD
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.train import compile_detector, freeze, make_learning_rate, make_plan, recompute_statistics
 from nasfpn_lite.variants import VARIANTS
+=======
+from nasfpn_lite.train import make_plan
+>>>>>>> main
 
 
 @pytest.mark.parametrize(
@@ -20,6 +18,7 @@ def test_plan(epochs: int, steps_per_epoch: int, expected: tuple[int, int]) -> N
     plan = make_plan(epochs, steps_per_epoch)
     assert (plan.steps_per_round, plan.rounds) == expected
     assert 0 <= plan.total_steps - epochs * steps_per_epoch < plan.rounds
+<<<<<<< HEAD
 
 
 def recipe(**changes: object) -> TrainingRecipe:
@@ -73,3 +72,5 @@ def test_statistics_become_the_mean_over_batches() -> None:
     np.testing.assert_allclose(np.array(layer.moving_mean), means, rtol=1e-4)
     np.testing.assert_allclose(np.array(layer.moving_variance), variances, rtol=1e-4)
     assert layer.momentum == 0.999
+=======
+>>>>>>> main

@@ -1,0 +1,92 @@
+"""What `fit` needs beside a model and batches: a recipe's optimizer, schedule and losses; frozen layers; statistics."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from nasfpn_lite.losses import BoxLoss, FocalLoss
+from nasfpn_lite.recipes import TrainingRecipe
+
+
+def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
+    """Returns the recipe's Keras learning-rate schedule; it depends on the optimizer's step alone, so it resumes."""
+    return _Schedule(
+        recipe.learning_rate, min(recipe.warmup_steps, total_steps // 5), total_steps, recipe.schedule, recipe.drops
+    )
+
+
+@keras.saving.register_keras_serializable("nasfpn_lite")
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(
+        self, peak: float, warmup_steps: int, total_steps: int, schedule: str, drops: tuple[float, ...]
+    ) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {"peak": peak, "warmup_steps": warmup_steps, "total_steps": total_steps}
+        self.config |= {"schedule": schedule, "drops": tuple(drops)}
+
+    def __call__(self, step: Any) -> Any:
+        ops, config = keras.ops, self.config
+        step = ops.cast(step, "float32")
+        warmup, total = float(config["warmup_steps"]), float(config["total_steps"])
+        if config["schedule"] == "cosine":
+            done = ops.clip((step - warmup) / max(1.0, total - warmup), 0.0, 1.0)
+            factor = 0.5 * (1.0 + ops.cos(math.pi * done))
+        else:
+            factor = ops.ones_like(step)
+            for drop in config["drops"]:
+                factor = factor * ops.where(step >= drop * total, 0.1, 1.0)
+        ramp = ops.clip(0.1 + 0.9 * step / max(1.0, warmup), 0.0, 1.0)
+        return config["peak"] * ramp * factor
+
+    def get_config(self) -> dict[str, Any]:
+        return self.config
+
+
+def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> None:
+    """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses."""
+    options = {
+        "learning_rate": make_learning_rate(recipe, total_steps),
+        "weight_decay": recipe.weight_decay,
+        "global_clipnorm": recipe.clip_norm,
+        "use_ema": recipe.ema,
+        "ema_momentum": recipe.ema_decay(total_steps),
+        "ema_overwrite_frequency": None,
+    }
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**options)
+    else:
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, **options)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
+
+
+def freeze(model: Any, stride: int) -> None:
+    """Freezes all layers before the first whose output is coarser than a stride, batch norms included."""
+    if stride < 1:
+        return
+    rows = model.input.shape[1] // stride
+    for layer in model.layers:
+        if layer.output.shape[1] < rows:
+            return
+        layer.trainable = False
+
+
+def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int) -> None:
+    """Replaces every batch norm's moving statistics by their mean over some batches, for the weights as they are.
+
+    A short training leaves moving averages that lag behind the weights, averaged weights even more.
+
+    Args:
+        images: Batches as in training, (b, H, W, 3) float32.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    momenta = [layer.momentum for layer in norms]
+    for index in range(batches):
+        for layer in norms:
+            layer.momentum = index / (index + 1)  # makes the moving average a plain mean
+        model(next(images), training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
