@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ DATA_FOLDER, FILES_FOLDER, EXAMPLES_FOLDER = "data", "tflite", "examples"
 EXAMPLES = 6
 DEMO_RECIPE = TrainingRecipe(
     batch_size=4,
-    epochs=15,
+    epochs=18,
     learning_rate=0.003,
     schedule="cosine",
     warmup_steps=60,
@@ -205,16 +206,17 @@ def _draw_examples(file: Path, split: Split, output: Path) -> list[dict[str, str
 
 
 def _list_commands(options: DemoOptions, data: Path, split: str, files: Sequence[Path]) -> list[dict[str, str]]:
-    demo = ["nasfpn-lite demo", *([f"--data {options.data}"] if options.data else []), f"-o {options.output}"]
+    def command(*words: object) -> str:
+        return shlex.join(["nasfpn-lite", *map(str, words)])
+
+    demo = ["demo", *(["--data", options.data] if options.data else []), "-o", options.output]
+    evaluations = [command("eval", file, "--data", data, "--split", split) for file in files]
     return [
-        {"figure": "Everything on this page", "command": " ".join(demo)},
-        {
-            "figure": "Accuracy of a file",
-            "command": "\n".join(f"nasfpn-lite eval {file} --data {data} --split {split}" for file in files),
-        },
+        {"figure": "Everything on this page", "command": command(*demo)},
+        {"figure": "Accuracy of each file", "command": "\n".join(evaluations)},
         {
             "figure": "Latency of all files, side by side",
-            "command": f"nasfpn-lite bench {' '.join(map(str, files))} --threads {options.bench.threads}",
+            "command": command("bench", *files, "--threads", options.bench.threads),
         },
-        {"figure": "This page from the run folder", "command": f"nasfpn-lite report {options.output}"},
+        {"figure": "This page from the run folder", "command": command("report", options.output)},
     ]

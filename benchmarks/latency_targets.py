@@ -24,7 +24,7 @@ from nasfpn_lite.files import write_text_atomically
 VARIANT, CLASSES = "nasfpnlite_3x48", 80
 SSD_256 = "ssd_mobilenet_v2_fpnlite_256_int8.tflite"
 CLASSIFIER = "mobilenet_v2_224_int8_ptq.tflite"
-RESULTS = Path(__file__).resolve().parent / "results" / "latency_targets.json"
+RESULTS = Path("benchmarks", "results", "latency_targets.json")
 
 logger = logging.getLogger(__name__)
 

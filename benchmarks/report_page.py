@@ -36,16 +36,15 @@ thead th { white-space: normal; vertical-align: bottom; }
 th:first-child { text-align: left; padding-left: 0; font-weight: 500; }
 thead th { color: var(--soft); font-weight: 600; }
 table.plain td { text-align: left; white-space: normal; }
-.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 1.2rem 2rem; }
+.pairs { display: grid; gap: 1.4rem; }
 .pair { display: flex; gap: .6rem; break-inside: avoid; }
-figure { margin: 0; flex: 1; min-width: 0; max-width: 18rem; }
-figure img { width: 100%; max-height: 18rem; object-fit: contain; object-position: left top; border-radius: .35rem;
+figure { margin: 0; flex: 1; min-width: 0; max-width: 25rem; }
+figure img { width: 100%; max-height: 22rem; object-fit: contain; object-position: left top; border-radius: .35rem;
   display: block; }
 figcaption { font-size: .8rem; margin-top: .25rem; }
 dt { font-weight: 600; margin-top: .8rem; } dd { margin: .2rem 0 0; }
 pre { background: var(--panel); padding: .7rem .9rem; border-radius: .35rem; overflow-x: auto; margin: 0; }
 code { font: .85rem/1.45 ui-monospace, "SF Mono", Consolas, monospace; }
-@media (max-width: 40rem) { .pairs { grid-template-columns: 1fr; } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --panel: #f3f3f3; --accent: #1f7a8c;
   --second: #c0612b; --third: #6a5ba8; } body { max-width: none; padding: 0; font-size: 11pt; }
   section, tr, svg { break-inside: avoid; } pre { white-space: pre-wrap; } }

@@ -4,9 +4,10 @@ import dataclasses
 
 import keras
 import numpy as np
+import pytest
 
 from nasfpn_lite.detector import build_detector
-from nasfpn_lite.fitting import freeze, make_learning_rate, recompute_statistics
+from nasfpn_lite.fitting import compile_detector, freeze, make_learning_rate, recompute_statistics
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.variants import VARIANTS
 
@@ -20,6 +21,14 @@ def test_step_schedule_by_hand() -> None:
     assert [round(float(rate(step)), 6) for step in (0, 5, 10, 59, 60, 80, 99)] == [
         *(0.08, 0.44, 0.8, 0.8, 0.08, 0.008, 0.008)
     ]
+
+
+@pytest.mark.parametrize(("optimizer", "name"), [("sgd", "SGD"), ("adamw", "AdamW")])
+def test_the_recipe_chooses_the_optimizer(optimizer: str, name: str) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="class_logits")])
+    compile_detector(model, recipe(schedule="cosine", optimizer=optimizer, weight_decay=0.25), 100)
+    assert type(model.optimizer).__name__ == name
+    assert (model.optimizer.weight_decay, model.optimizer.use_ema) == (0.25, True)
 
 
 def test_cosine_schedule_by_hand() -> None:

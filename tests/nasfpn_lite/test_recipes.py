@@ -16,6 +16,11 @@ def test_recipes_round_trip_and_refuse() -> None:
         TrainingRecipe(batch_size=8, epochs=1, learning_rate=0.1, schedule="linear")  # type: ignore[arg-type]
 
 
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(RecipeError, match="optimizer must be sgd or adamw, got 'adam'"):
+        recipe(schedule="cosine", optimizer="adam")
+
+
 def test_the_papers_recipe_literally() -> None:
     paper = PRESETS["paper"]
     assert (paper.batch_size, paper.epochs, paper.learning_rate, paper.drops) == (64, 50, 0.08, (0.6, 0.8))
