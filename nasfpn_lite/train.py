@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
 from nasfpn_lite.data.coco import find_splits, load_split
@@ -37,7 +38,7 @@ from nasfpn_lite.weights import save_weights
 logger = logging.getLogger(__name__)
 
 _SHORTEST_ROUND, _LONGEST_ROUND = 25, 500  # steps between two checkpoints
-_STATISTICS_IMAGES = 256
+_STATISTICS_BATCH, _STATISTICS_BATCHES = 16, 8
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,11 @@ def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder
     """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
     if model.optimizer.use_ema:
         take_averages(model)
-    batches = max(1, math.ceil(_STATISTICS_IMAGES / job.recipe.batch_size))
-    images = (batch[0] for batch in data.iterate(plan.total_steps))
-    recompute_statistics(model, images, batches)
+    # These steps run without a compiled graph, where a few large batches cost less than many small ones.
+    joined = math.ceil(_STATISTICS_BATCH / job.recipe.batch_size)
+    batches = (images for images, _ in data.iterate(plan.total_steps))
+    joined_batches = (np.concatenate([next(batches) for _ in range(joined)]) for _ in range(_STATISTICS_BATCHES))
+    recompute_statistics(model, joined_batches, _STATISTICS_BATCHES)
     for path, reason in data.skipped.items():
         logger.warning("skipped in training: %s: %s", path, reason)
     save_weights(model, folder / WEIGHTS_FILE)
