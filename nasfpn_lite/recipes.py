@@ -84,7 +84,7 @@ PRESETS: dict[str, TrainingRecipe] = {
     "paper": TrainingRecipe(
         batch_size=64, epochs=50, learning_rate=0.08, schedule="step", drops=(0.6, 0.8), warmup_steps=500
     ),
-    # Ours, for a few hundred photos on two cores, from the ImageNet backbone. AdamW: in as many steps SGD learns little.
+    # Ours, for a few hundred photos on two cores. AdamW, since in as few steps SGD has hardly begun to learn.
     "finetune": TrainingRecipe(
         batch_size=8,
         epochs=120,
