@@ -6,7 +6,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,17 @@ class RunLog(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Scores the validation images after some rounds, with the averaged weights where the recipe keeps them."""
+    """Scores the validation images after some rounds, on the weights that would be shipped if training ended there."""
 
-    def __init__(self, rounds: set[int], score: Callable[[Any], float]) -> None:
+    def __init__(self, rounds: set[int], finalize: Callable[[Any], None], score: Callable[[Any], float]) -> None:
         super().__init__()
-        self.rounds, self.score = rounds, score
+        self.rounds, self.finalize, self.score = rounds, finalize, score
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds val_AP to the round's logs."""
         if epoch in self.rounds and logs is not None:
-            with averaged_weights(self.model):
+            with weights_given_back(self.model):
+                self.finalize(self.model)
                 logs["val_AP"] = self.score(self.model)
 
 
@@ -182,22 +184,15 @@ def take_averages(model: Any) -> None:
         variable.assign(np.array(variable))
 
 
-class averaged_weights:
-    """Lends the optimizer's averaged weights to the model for the length of a with block."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.saved: list[np.ndarray] | None = None
-
-    def __enter__(self) -> None:
-        if self.model.optimizer.use_ema:
-            self.saved = [np.array(v) for v in self.model.trainable_variables]
-            take_averages(self.model)
-
-    def __exit__(self, *exc: object) -> None:
-        if self.saved is not None:
-            for variable, value in zip(self.model.trainable_variables, self.saved, strict=True):
-                variable.assign(value)
+@contextmanager
+def weights_given_back(model: Any) -> Iterator[None]:
+    """Puts every weight back at the end of a with block, batch-norm statistics included."""
+    saved = [np.array(variable) for variable in model.weights]
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.weights, saved, strict=True):
+            variable.assign(value)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

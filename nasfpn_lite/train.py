@@ -161,7 +161,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
     callbacks = [
         NanGuard(data.files, start_step),
-        *_validation(job, plan),
+        *_validation(job, data, plan),
         RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
         progress,
         Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
@@ -180,11 +180,15 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
             )
     finally:
         progress.close()
-    _finish(job, model, data, plan, folder)
+    _finalize(model, job, data, plan)
+    for path, reason in data.skipped.items():
+        logger.warning("skipped in training: %s: %s", path, reason)
+    save_weights(model, folder / WEIGHTS_FILE)
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
-def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder: Path) -> None:
-    """Takes the averaged weights, gives them fitting batch-norm statistics and saves them."""
+def _finalize(model: Any, job: TrainingJob, data: TrainingData, plan: Plan) -> None:
+    """Takes the averaged weights and gives them fitting batch-norm statistics."""
     if model.optimizer.use_ema:
         take_averages(model)
     # These steps run without a compiled graph, where a few large batches cost less than many small ones.
@@ -192,10 +196,6 @@ def _finish(job: TrainingJob, model: Any, data: TrainingData, plan: Plan, folder
     batches = (images for images, _ in data.iterate(plan.total_steps))
     joined_batches = (np.concatenate([next(batches) for _ in range(joined)]) for _ in range(_STATISTICS_BATCHES))
     recompute_statistics(model, joined_batches, _STATISTICS_BATCHES)
-    for path, reason in data.skipped.items():
-        logger.warning("skipped in training: %s: %s", path, reason)
-    save_weights(model, folder / WEIGHTS_FILE)
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def _load_backbone(model: Any, job: TrainingJob) -> None:
@@ -213,7 +213,7 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
     logger.info("backbone: %d layers from %s weights", len(names), source)
 
 
-def _validation(job: TrainingJob, plan: Plan) -> list[Validation]:
+def _validation(job: TrainingJob, data: TrainingData, plan: Plan) -> list[Validation]:
     if job.recipe.validations < 1 or "val" not in find_splits(job.data):
         return []
     split = load_split(job.data, "val", seed=job.seed)
@@ -222,4 +222,4 @@ def _validation(job: TrainingJob, plan: Plan) -> list[Validation]:
     def score(model: Any) -> float:
         return evaluate(KerasDetector(model, job.spec, split.categories), split).summary["AP"] or 0.0
 
-    return [Validation(rounds, score)]
+    return [Validation(rounds, lambda model: _finalize(model, job, data, plan), score)]

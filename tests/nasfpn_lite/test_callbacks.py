@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from nasfpn_lite.callbacks import NanGuard, averaged_weights
+from nasfpn_lite.callbacks import NanGuard, Validation, take_averages
 from nasfpn_lite.errors import UserError
 
 
@@ -13,19 +13,38 @@ def norm_model() -> keras.Model:
     return keras.Model(image, keras.layers.BatchNormalization(name="bn", momentum=0.999)(image))
 
 
-@pytest.mark.parametrize("ema", [True, False])
-def test_averaged_weights_are_lent_and_given_back(ema: bool) -> None:
+def trained(ema: bool) -> keras.Model:
     model = norm_model()
     model.compile(keras.optimizers.SGD(0.1, use_ema=ema, ema_momentum=0.5, ema_overwrite_frequency=None), "mse")
-    x = np.ones((2, 4, 6, 3), np.float32)
-    model.train_on_batch(x, 2 * x)
-    model.train_on_batch(x, 3 * x)
-    before = [np.array(v) for v in model.trainable_variables]
-    with averaged_weights(model):
-        same = all(np.array_equal(a, np.array(v)) for a, v in zip(before, model.trainable_variables, strict=True))
-        assert same is not ema
-    for a, v in zip(before, model.trainable_variables, strict=True):
-        np.testing.assert_array_equal(a, np.array(v))
+    for factor in (2, 3):
+        model.train_on_batch(np.ones((2, 4, 6, 3), np.float32), np.full((2, 4, 6, 3), factor, np.float32))
+    return model
+
+
+def test_averages_are_taken() -> None:
+    model = trained(ema=True)
+    before = np.array(model.get_layer("bn").beta)
+    take_averages(model)
+    assert not np.array_equal(before, np.array(model.get_layer("bn").beta))
+
+
+def test_validation_scores_the_final_weights_and_gives_the_training_ones_back() -> None:
+    model = trained(ema=True)
+    before = [np.array(v) for v in model.weights]
+
+    def finalize(model: keras.Model) -> None:
+        for variable in model.weights:
+            variable.assign(np.full(variable.shape, 7.0))
+
+    validation = Validation({1}, finalize, lambda model: float(np.array(model.weights[0])[0]))
+    validation.set_model(model)
+    logs: dict[str, float] = {}
+    validation.on_epoch_end(0, logs)
+    assert logs == {}
+    validation.on_epoch_end(1, logs)
+    assert logs == {"val_AP": 7.0}
+    for value, variable in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(value, np.array(variable))
 
 
 def test_nan_guard_names_the_images() -> None:
