@@ -1,6 +1,7 @@
 """Training: from a folder of photos to a run folder. Every piece also serves a plain `compile` and `fit`."""
 
 import dataclasses
+import importlib.util
 import json
 import logging
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
 from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
-from nasfpn_lite.data.records import Split
+from nasfpn_lite.data.records import Category, Split
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
@@ -104,12 +105,14 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
         UserError: The data, the spec or the folder does not allow it, or the loss became NaN.
     """
     folder = Path(folder)
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard, or leave it out")
     split = load_split(job.data, "train", seed=job.seed)
     job = dataclasses.replace(job, spec=_fitting_spec(job, len(split.categories)))
-    if resume and (folder / WEIGHTS_FILE).is_file():
+    resume = _prepare_folder(job, folder, split, resume)
+    if (folder / WEIGHTS_FILE).is_file():
         logger.info("%s is finished; nothing to resume", folder)
         return load_run(folder)
-    resume = _prepare_folder(job, folder, split, resume)
     keras.utils.set_random_seed(job.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(job.recipe.precision)
@@ -161,7 +164,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
     callbacks = [
         NanGuard(data.files, start_step),
-        *_validation(job, data, plan),
+        *_validation(job, data, plan, split.categories),
         RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
         progress,
         Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
@@ -213,13 +216,13 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
     logger.info("backbone: %d layers from %s weights", len(names), source)
 
 
-def _validation(job: TrainingJob, data: TrainingData, plan: Plan) -> list[Validation]:
+def _validation(job: TrainingJob, data: TrainingData, plan: Plan, categories: tuple[Category, ...]) -> list[Validation]:
     if job.recipe.validations < 1 or "val" not in find_splits(job.data):
         return []
-    split = load_split(job.data, "val", seed=job.seed)
+    split = load_split(job.data, "val", categories=categories, seed=job.seed)
     rounds = {round(plan.rounds * (i + 1) / job.recipe.validations) - 1 for i in range(job.recipe.validations)}
 
     def score(model: Any) -> float:
-        return evaluate(KerasDetector(model, job.spec, split.categories), split).summary["AP"] or 0.0
+        return evaluate(KerasDetector(model, job.spec, categories), split).summary["AP"] or 0.0
 
     return [Validation(rounds, lambda model: _finalize(model, job, data, plan), score)]

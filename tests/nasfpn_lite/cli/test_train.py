@@ -91,6 +91,7 @@ def test_kill_and_resume_give_the_same_weights(data: Path, tmp_path: Path) -> No
     assert not (tmp_path / "killed" / "weights.npz").exists()
     assert json.loads(finish(start(MAIN, train_arguments(data, tmp_path / "killed", "--resume", "--json"))))["run"]
     finish(whole)
+    assert main(train_arguments(data, tmp_path / "whole", "--resume", "--epochs", "14")) == 2
     expected, resumed = (load_arrays(tmp_path / name / "weights.npz") for name in ("whole", "killed"))
     assert expected.keys() == resumed.keys()
     for key, array in expected.items():
