@@ -34,9 +34,11 @@ class NanGuard(keras.callbacks.Callback):
         """Checks the loss of the step that has just ended."""
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            names = "\n  ".join(str(path) for path in self.files_of_step(self.step))
+            # A finite loss can have a gradient that is no number; then the batch before is the guilty one.
+            steps = range(max(0, self.step - 1), self.step + 1)
+            names = "\n  ".join(str(path) for step in steps for path in self.files_of_step(step))
             raise UserError(
-                f"the loss became {loss} at step {self.step}; that batch's images:\n  {names}\n"
+                f"the loss became {loss} at step {self.step}; the images of this step and the one before:\n  {names}\n"
                 "check them with `nasfpn-lite data check`, or train with a lower --learning-rate"
             )
         self.step += 1

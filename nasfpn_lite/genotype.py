@@ -34,6 +34,8 @@ class MergingCell:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
+        if not all(isinstance(number, int) for number in (self.level, *self.inputs)):
+            raise GenotypeError(f"a merging cell's level and inputs are whole numbers, got {self.level}, {self.inputs}")
         if self.op not in OPS:
             raise GenotypeError(f"a merging cell's op must be one of {OPS}, got {self.op!r}")
         if len(self.inputs) != 2 or self.inputs[0] == self.inputs[1]:
@@ -119,7 +121,7 @@ class Genotype:
         """
         try:
             cells = tuple(MergingCell(**cell) for cell in data["cells"])
-            return cls(min_level=int(data["min_level"]), max_level=int(data["max_level"]), cells=cells)
+            return cls(min_level=data["min_level"], max_level=data["max_level"], cells=cells)
         except (KeyError, TypeError, ValueError) as error:
             raise GenotypeError(
                 'a genotype is {"min_level", "max_level", "cells": [{"level", "op", "inputs": [a, b]}, ...]}; '

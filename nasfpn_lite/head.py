@@ -35,7 +35,7 @@ class _Branch:
         self.made: dict[str, Conv3x3] = {}
 
     def apply(self, pyramid: dict[int, Any], output: str) -> Any:
-        """Returns (b, N, values) under the name `output`."""
+        """Returns (b, N, values) under the name `output`, in float32 also where the network computes in less."""
         layers, levels = self.blocks.keras.layers, self.spec.neck.levels
         towers = {level: self.tower(level, pyramid[level]) for level in levels}
         if self.spec.head.shared_predictors and self.spec.head.separable:
@@ -44,9 +44,9 @@ class _Branch:
             depthwise, pointwise = self.predictor(levels[0]).parts
             rows = [self.flat(depthwise(towers[level]), (1, -1, towers[level].shape[-1]), level) for level in levels]
             x = pointwise(layers.Concatenate(axis=2, name=f"head_{self.branch}_locations")(rows))
-            return layers.Reshape((-1, self.values), name=output)(x)
+            return layers.Reshape((-1, self.values), dtype="float32", name=output)(x)
         flat = [self.flat(self.predictor(level)(x), (-1, self.values), level) for level, x in towers.items()]
-        return layers.Concatenate(axis=1, name=output)(flat)
+        return layers.Concatenate(axis=1, dtype="float32", name=output)(flat)
 
     def flat(self, x: Any, shape: tuple[int, ...], level: int) -> Any:
         return self.blocks.keras.layers.Reshape(shape, name=f"head_{self.branch}_P{level}_flat")(x)

@@ -15,7 +15,7 @@ from nasfpn_lite.specs import DetectorSpec
 
 SPEC_FILE, CATEGORIES_FILE, RECIPE_FILE = "spec.json", "categories.json", "recipe.json"
 VERSIONS_FILE, LOG_FILE = "versions.json", "log.csv"
-WEIGHTS_FILE, CHECKPOINT_FILE = "weights.npz", "checkpoint.npz"
+WEIGHTS_FILE, CHECKPOINT_FILE, SKIPPED_FILE = "weights.npz", "checkpoint.npz", "skipped.json"
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "grain", "opencv-python-headless", "pycocotools", "ai-edge-litert")
 
 
@@ -24,7 +24,8 @@ class Run:
     """A finished training.
 
     Attributes:
-        recipe: The content of recipe.json: {"preset", "seed", "data", "pretrained", "recipe": {...}}.
+        recipe: The content of recipe.json: {"variant", "preset", "seed", "data", "backbone_weights", "recipe": {...},
+            "images", "backend"}.
     """
 
     folder: Path

@@ -68,6 +68,10 @@ class NeckSpec:
     def __post_init__(self) -> None:
         kinds = NeckKind.__args__  # type: ignore[attr-defined]
         _check(self.kind in kinds, f"neck kind must be one of {kinds}, got {self.kind!r}")
+        _check(
+            3 <= self.min_level <= 5 and self.min_level <= self.max_level,
+            f"a neck starts at P3, P4 or P5 and ends no finer, got P{self.min_level}..P{self.max_level}",
+        )
         _check(self.repeats >= 1, f"neck repeats must be at least 1, got {self.repeats}")
         if self.kind == "ssdlite":
             return

@@ -13,19 +13,22 @@ import keras
 import numpy as np
 
 from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
-from nasfpn_lite.data.coco import find_splits, load_split
+from nasfpn_lite.data.coco import find_splits, load_split, read_record
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
 from nasfpn_lite.data.records import Category, Split
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
+from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.fitting import compile_detector, freeze, recompute_statistics
 from nasfpn_lite.keras_detector import KerasDetector
+from nasfpn_lite.preprocess import ImageError
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import (
     CHECKPOINT_FILE,
     LOG_FILE,
     RECIPE_FILE,
+    SKIPPED_FILE,
     SPEC_FILE,
     WEIGHTS_FILE,
     Run,
@@ -68,7 +71,7 @@ class TrainingJob:
     """All that decides a training's result.
 
     Attributes:
-        spec: `num_classes` is set from the data.
+        spec: `num_classes` is set from the data, `backbone.symmetric_padding` from known backbone weights.
         backbone_weights: "imagenet" for the weights inside the package, "keras" for Keras's download, a path, or
             None for random ones.
     """
@@ -96,7 +99,8 @@ class TrainingJob:
 def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: bool = False) -> Run:
     """Trains a detector and writes a run folder.
 
-    The result depends on the job alone: an interrupted and resumed run ends with the same weights.
+    On one machine and backend the result depends on the job alone: an interrupted and resumed run ends with the same
+    weights.
 
     Args:
         tensorboard: Also write TensorBoard's logs, to folder/tensorboard; needs the package tensorboard.
@@ -106,7 +110,7 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
     """
     folder = Path(folder)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard, or leave it out")
+        raise UserError("--tensorboard needs TensorFlow and the package tensorboard; pip install them or leave it out")
     split = load_split(job.data, "train", seed=job.seed)
     job = dataclasses.replace(job, spec=_fitting_spec(job, len(split.categories)))
     resume = _prepare_folder(job, folder, split, resume)
@@ -127,25 +131,31 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
 
 
 def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
-    """Sets the number of classes, and the padding that the backbone's weights were made for."""
-    keras_weights = job.backbone_weights == "keras" or str(job.backbone_weights).endswith(".h5")
-    backbone = dataclasses.replace(job.spec.backbone, symmetric_padding=not keras_weights)
+    """Sets the number of classes, and the padding that the backbone's weights were made for, where that is known."""
+    backbone, weights = job.spec.backbone, str(job.backbone_weights)
+    if weights == "imagenet":
+        backbone = dataclasses.replace(backbone, symmetric_padding=True)
+    elif weights == "keras" or weights.endswith(".h5"):
+        backbone = dataclasses.replace(backbone, symmetric_padding=False)
     return dataclasses.replace(job.spec, backbone=backbone, num_classes=num_classes)
 
 
 def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
-    """Writes the description, or compares it; returns whether there is a checkpoint to go on from."""
-    described = {**job.to_dict(), "spec": job.spec.to_dict()}
-    if (folder / SPEC_FILE).is_file():
-        if not resume:
-            raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
-        there = {**read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
-        changed = [key for key in described if there.get(key) != json.loads(json.dumps(described[key]))]
-        if changed:
-            raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
-        return (folder / CHECKPOINT_FILE).is_file()
-    write_run_description(folder, job.spec, split.categories, job.to_dict())
-    return False
+    """Writes the description, or compares it where there is something to go on from; returns whether there is."""
+    description = {**job.to_dict(), "images": len(split.images), "backend": keras.backend.backend()}
+    if not any((folder / name).is_file() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
+        write_run_description(folder, job.spec, split.categories, description)
+        return False
+    if not resume:
+        raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
+    description["spec"] = job.spec.to_dict()
+    there = {**read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    changed = [key for key in description if there.get(key) != json.loads(json.dumps(description[key]))]
+    if changed:
+        raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
+    for stale in folder.glob(f".{CHECKPOINT_FILE}.*"):
+        stale.unlink()  # a checkpoint that a kill cut short
+    return (folder / CHECKPOINT_FILE).is_file()
 
 
 def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard: bool) -> None:
@@ -184,8 +194,12 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     finally:
         progress.close()
     _finalize(model, job, data, plan)
-    for path, reason in data.skipped.items():
-        logger.warning("skipped in training: %s: %s", path, reason)
+    if data.skipped:
+        logger.warning("%d of %d images were skipped in training:", len(data.skipped), len(split.images))
+        for reason in data.skipped.values():
+            logger.warning("  %s", reason)
+        skipped = {str(path): reason for path, reason in data.skipped.items()}
+        write_text_atomically(folder / SKIPPED_FILE, json.dumps(skipped, indent=1) + "\n")
     save_weights(model, folder / WEIGHTS_FILE)
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
@@ -199,6 +213,19 @@ def _finalize(model: Any, job: TrainingJob, data: TrainingData, plan: Plan) -> N
     batches = (images for images, _ in data.iterate(plan.total_steps))
     joined_batches = (np.concatenate([next(batches) for _ in range(joined)]) for _ in range(_STATISTICS_BATCHES))
     recompute_statistics(model, joined_batches, _STATISTICS_BATCHES)
+
+
+def _readable(split: Split) -> Split:
+    """Leaves out images that cannot be read, so that a validation cannot end a training halfway."""
+    readable = []
+    for record in split.images:
+        try:
+            read_record(record)
+        except ImageError as error:
+            logger.warning("left out of the validation: %s", error)
+        else:
+            readable.append(record)
+    return dataclasses.replace(split, images=tuple(readable))
 
 
 def _load_backbone(model: Any, job: TrainingJob) -> None:
@@ -219,7 +246,9 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
 def _validation(job: TrainingJob, data: TrainingData, plan: Plan, categories: tuple[Category, ...]) -> list[Validation]:
     if job.recipe.validations < 1 or "val" not in find_splits(job.data):
         return []
-    split = load_split(job.data, "val", categories=categories, seed=job.seed)
+    split = _readable(load_split(job.data, "val", categories=categories, seed=job.seed))
+    if not split.images:
+        return []
     rounds = {round(plan.rounds * (i + 1) / job.recipe.validations) - 1 for i in range(job.recipe.validations)}
 
     def score(model: Any) -> float:

@@ -1,4 +1,4 @@
-"""The named detectors, in one table. Change one with `dataclasses.replace` or `resize_spec`."""
+"""The named detectors, in one table. Change one with `dataclasses.replace`, or by `get_spec`'s options."""
 
 import dataclasses
 import json
@@ -71,7 +71,7 @@ VARIANTS: dict[str, DetectorSpec] = {
 def parse_size(text: str) -> tuple[int, int]:
     """Reads "320" or "320x384" (height x width) into (height, width) pixels."""
     parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise SpecError(f"a size is S or HxW in pixels, for example 320 or 320x384, got {text!r}")
     return int(parts[0]), int(parts[-1])
 

@@ -93,7 +93,7 @@ def test_genotype_refuses(cells: tuple, message: str) -> None:
         Genotype(3, 4, tuple(MergingCell(*cell) for cell in cells))
 
 
-@pytest.mark.parametrize(("op", "inputs"), [("mul", (0, 1)), ("sum", (1, 1)), ("sum", (1,))])
+@pytest.mark.parametrize(("op", "inputs"), [("mul", (0, 1)), ("sum", (1, 1)), ("sum", (1,)), ("sum", (0, 1.0))])
 def test_cell_refuses(op: str, inputs: tuple) -> None:
     with pytest.raises(GenotypeError, match="merging cell"):
         MergingCell(4, op, inputs)

@@ -24,7 +24,7 @@ def test_an_unknown_optimizer_is_refused() -> None:
 def test_the_papers_recipe_literally() -> None:
     paper = PRESETS["paper"]
     assert (paper.batch_size, paper.epochs, paper.learning_rate, paper.drops) == (64, 50, 0.08, (0.6, 0.8))
-    assert (paper.momentum, paper.weight_decay, paper.schedule) == (0.9, 1e-4, "step")
+    assert (paper.momentum, paper.weight_decay, paper.schedule) == (0.9, 1e-3, "step")
     assert (paper.augment.scale_min, paper.augment.scale_max, paper.augment.horizontal_flip) == (0.8, 1.2, True)
 
 

@@ -30,6 +30,7 @@ def test_p7_needs_multiples_of_128() -> None:
         ({"kind": "bifpn"}, "neck kind must be one of"),
         ({"width": 50}, "multiple of 8, got 50"),
         ({"repeats": 0}, "at least 1"),
+        ({"min_level": 2}, "starts at P3, P4 or P5"),
         ({"genotype": None}, "a genotype goes with"),
         ({"max_level": 7}, "the genotype spans P3..P6, the neck P3..P7"),
     ],
@@ -67,7 +68,7 @@ def test_sizes_are_height_by_width(text: str, expected: tuple) -> None:
     assert parse_size(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "a", "1x2x3", "-64", "64.0"])
+@pytest.mark.parametrize("text", ["", "a", "1x2x3", "-64", "64.0", "²"])
 def test_unreadable_sizes(text: str) -> None:
     with pytest.raises(SpecError, match="a size is"):
         parse_size(text)

@@ -33,10 +33,10 @@ MAIN = "import sys; from nasfpn_lite.cli import main; sys.exit(main(sys.argv[1:]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve small images with a bright box on each, and a two-cell genotype."""
+    """Small images with a bright box on each, the last of each split cut short; and a two-cell genotype."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("val", 3)):
+    for split, count in (("train", 13), ("val", 4)):
         images, annotations = [], []
         for number in range(1, count + 1):
             image = rng.integers(0, 90, (48, 80, 3), dtype=np.uint8)
@@ -49,6 +49,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"id": number, "image_id": number, "category_id": 7, "bbox": [x, y, side, side], "area": side * side,
                  "iscrowd": 0}
             )  # fmt: skip
+        last = folder / split / f"{count}.png"
+        last.write_bytes(last.read_bytes()[:200])
         coco = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "box"}]}
         (folder / f"instances_{split}.json").write_text(json.dumps(coco))
     (folder / "genotype.json").write_text(json.dumps(TWO_CELLS))
@@ -92,6 +94,8 @@ def test_kill_and_resume_give_the_same_weights(data: Path, tmp_path: Path) -> No
     assert json.loads(finish(start(MAIN, train_arguments(data, tmp_path / "killed", "--resume", "--json"))))["run"]
     finish(whole)
     assert main(train_arguments(data, tmp_path / "whole", "--resume", "--epochs", "14")) == 2
+    skipped = json.loads((tmp_path / "killed" / "skipped.json").read_text())
+    assert list(skipped) == [str(data / "train" / "13.png")]
     expected, resumed = (load_arrays(tmp_path / name / "weights.npz") for name in ("whole", "killed"))
     assert expected.keys() == resumed.keys()
     for key, array in expected.items():
@@ -121,7 +125,7 @@ def test_jax_trains_without_tensorflow_and_weights_are_portable(data: Path, tmp_
 def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "spec.json").write_text("{}")
+    (run / "checkpoint.npz").write_bytes(b"of another run")
     for more, message in (
         ([], "holds a run already; add --resume"),
         (["--preset", "best"], "unknown preset 'best'"),
