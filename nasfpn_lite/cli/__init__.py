@@ -106,7 +106,7 @@ def _add_verbose(parser: argparse.ArgumentParser, *, default: bool) -> None:
 
 
 def _quiet_native_code() -> None:
-    """Keeps TensorFlow's start-up lines off stderr; it reads this when it is imported, which only `run` does."""
+    """Keeps most of TensorFlow's native lines off stderr; a few that it writes while it is imported heed nothing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
