@@ -8,12 +8,13 @@ from flatbuffers import flexbuffers
 
 from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.metadata import DETECT_OUTPUTS
 from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
-DETECT_OUTPUTS = ("boxes", "classes", "scores", "count")
 # Anchors whose best class is among the best so many enter the suppression. All others are never dequantized.
-MAX_CANDIDATES = 384
+_LEAST_CANDIDATES, _MOST_CANDIDATES = 100, 384
+_ANCHORS_PER_CANDIDATE = 48
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
 _OPS = schema.BuiltinOperator
 
@@ -24,7 +25,7 @@ def append_detection(graph: Graph, spec: DetectorSpec, thresholds: PostprocessSp
     The outputs become boxes (1, n, 4) as (ymin, xmin, ymax, xmax) / image size, classes (1, n), scores (1, n) and
     count (1), all float32, best first, n = thresholds.max_detections; places from count on are zero.
 
-    Only the MAX_CANDIDATES anchors with the best logits are dequantized, pass the sigmoid and enter
+    Only the `count_candidates` anchors with the best logits are dequantized, pass the sigmoid and enter
     TFLite_Detection_PostProcess, which suppresses within each class, as `postprocess` does. Differences from
     `postprocess`: it takes the best (anchor, class) pairs instead of anchors, and cuts boxes at the image first.
     """
@@ -32,13 +33,23 @@ def append_detection(graph: Graph, spec: DetectorSpec, thresholds: PostprocessSp
     raw = graph.outputs()
     boxes, logits = raw["box_encodings"], raw["class_logits"]
     _, count, num_classes = (int(side) for side in graph.main.tensors[logits].shape)
-    kept = min(MAX_CANDIDATES, count)
+    kept = count_candidates(count, thresholds.max_detections)
     best = tail.best_anchors(logits, count, kept)
     scores = tail.sigmoid(tail.to_float(tail.gather(logits, best, (1, kept, num_classes), axis=1)))
     encodings = tail.to_float(tail.gather(boxes, best, (1, kept, 4), axis=1))
     anchors = graph.add_constant("anchors", _centre_size_anchors(spec))
     anchors = tail.gather(anchors, best, (kept, 4), axis=0)
     graph.set_outputs(tail.suppress(encodings, scores, anchors, thresholds, num_classes))
+
+
+def count_candidates(anchors: int, max_detections: int) -> int:
+    """Returns how many anchors enter the suppression: one in 48, at least 100 and at most 384.
+
+    A small network has less time to lose in the suppression, and fewer anchors on each object. Never fewer than
+    `max_detections`, never more than there are.
+    """
+    wanted = min(_MOST_CANDIDATES, max(_LEAST_CANDIDATES, anchors // _ANCHORS_PER_CANDIDATE))
+    return min(anchors, max(wanted, max_detections))
 
 
 def _centre_size_anchors(spec: DetectorSpec) -> np.ndarray:
