@@ -10,7 +10,11 @@ from ai_edge_litert import schema_py_generated as schema
 from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
 
 _ALIGNMENT = 16  # bytes; the schema asks for it, and Python's generated writer forgets it
-_TYPES = {np.dtype("float32"): schema.TensorType.FLOAT32, np.dtype("int32"): schema.TensorType.INT32}
+_TYPES = {
+    np.dtype("float32"): schema.TensorType.FLOAT32,
+    np.dtype("int32"): schema.TensorType.INT32,
+    np.dtype("bool"): schema.TensorType.BOOL,
+}
 _OP_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
@@ -72,7 +76,7 @@ class Graph:
         return self._add_tensor(name, values.shape, _TYPES[values.dtype], self.add_buffer(values.tobytes()))
 
     def add_tensor(self, name: str, shape: Sequence[int], dtype: str) -> int:
-        """Adds a float32 or int32 tensor that an operator will fill and returns its index."""
+        """Adds a float32, int32 or bool tensor that an operator will fill and returns its index."""
         return self._add_tensor(name, shape, _TYPES[np.dtype(dtype)], 0)
 
     def add_tensor_like(self, name: str, shape: Sequence[int], like: int) -> int:
