@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nasfpn_lite.data.check import check_dataset
+from nasfpn_lite.data.check import examine_dataset
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.data.importers import import_voc, import_yolo
 from nasfpn_lite.data.problems import DatasetError
@@ -67,7 +67,7 @@ def test_voc_boxes_are_one_based_and_inclusive(put, paths):
         {"id": 2, "image_id": 1, "category_id": 1, "bbox": [0, 0, 60, 40], "area": 2400, "iscrowd": 1},
         {"id": 3, "image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 3], "area": 9, "iscrowd": 0},
     ]
-    assert {p.code for p in check_dataset(paths[1])} == {"crowd", "empty-image"}
+    assert {p.code for p in examine_dataset(paths[1]).problems} == {"crowd", "empty-image"}
 
 
 def test_voc_image_sets_give_the_splits(put, paths):
@@ -207,7 +207,7 @@ def test_yolo_boxes(put, paths):
     boxes = [(a["image_id"], a["category_id"], [round(v, 6) for v in a["bbox"]]) for a in document["annotations"]]
     # The polygon (6, 8), (30, 8), (18, 36) lies in the box 6..30 x 8..36.
     assert boxes == [(1, 2, [10, 5, 20, 30]), (1, 1, [0, 0, 60, 40]), (3, 1, [6, 8, 24, 28])]
-    assert [p.code for p in check_dataset(paths[1])] == ["empty-image"]
+    assert [p.code for p in examine_dataset(paths[1]).problems] == ["empty-image"]
 
 
 @pytest.mark.parametrize(
