@@ -200,7 +200,7 @@ def box_problem(
 
 def annotation_area(annotation: dict[str, Any]) -> float:
     """Returns the area that a COCO annotation gives, that of its box if it gives none of use; square pixels."""
-    area = annotation.get("area")
+    area: Any = annotation.get("area")
     if _is_area(area):
         return float(area)
     return float(annotation["bbox"][2] * annotation["bbox"][3])

@@ -200,6 +200,25 @@ def test_one_json_is_divided_by_seed(coco_folder):
     assert [image.id for image in load_split(coco_folder.folder, "val").images] == ids["val"]
 
 
+@pytest.mark.parametrize("place", ["", "images/"])
+def test_one_json_of_one_class_with_images_in_either_place(coco_folder, place):
+    single_json(coco_folder, 4)
+    coco_folder.document["categories"] = [{"id": 5, "name": "cat"}]
+    for annotation in coco_folder.document["annotations"]:
+        annotation["category_id"] = 5
+    coco_folder.write(name="instances.json")
+    for path in coco_folder.folder.glob("*.jpg"):
+        (coco_folder.folder / place).mkdir(exist_ok=True)
+        path.rename(coco_folder.folder / place / path.name)
+    records = {}
+    for name in ("train", "val", "test"):
+        split = load_split(coco_folder.folder, name)
+        assert split.categories == (Category(5, "cat"),)
+        assert all(image.path.parent == coco_folder.folder / place and image.path.is_file() for image in split.images)
+        records |= {image.id: (image.boxes_yxyx.tolist(), image.classes.tolist()) for image in split.images}
+    assert records == {1: ([[5, 10, 35, 30]], [0]), 2: ([[0, 0, 40, 60]], [0]), 3: ([], []), 4: ([], [])}
+
+
 def test_the_division_is_pinned():
     images = [{"file_name": f"{i}.jpg"} for i in range(6)]
     names = {split: [image["file_name"][0] for image in members] for split, members in divide_images(images, 0).items()}
