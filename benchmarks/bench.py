@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from nasfpn_lite.benchmarks.record import (
     read_machine,
 )
 from nasfpn_lite.benchmarks.statistics import Estimate, estimate_median, percentile
-from nasfpn_lite.converters.inspect_ops import count_multiply_adds
+from nasfpn_lite.converters.processes import package_environment
 
 WARM_UP_SECONDS = 0.3
 LEAST_RUNS = 2  # timed runs in a turn, however slow the file
@@ -85,7 +85,12 @@ class _WorkerProcess:
     def __enter__(self) -> "_WorkerProcess":
         self._errors = tempfile.TemporaryFile(dir=self._folder)
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+            self._command,
+            env=package_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
         )
         try:
             self.description = self._read()
@@ -99,7 +104,8 @@ class _WorkerProcess:
 
     def _stop(self) -> None:
         if self._process.stdin:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # closing flushes what a process that has died will never read
+                self._process.stdin.close()
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -160,7 +166,7 @@ def _to_result(item: _Measured, options: BenchOptions) -> BenchResult:
     p90 = percentile(runs_ms, 90)
     ways = [percentile(way["times_ms"], 50) for way in item.ways if way["times_ms"]]
     whole = estimate_median(ways) if ways else None
-    multiply_adds = count_multiply_adds(item.worker.file)
+    operators, multiply_adds = _read_work(item.worker.file)
     return BenchResult(
         file=str(item.worker.file),
         size_bytes=item.worker.file.stat().st_size,
@@ -174,7 +180,8 @@ def _to_result(item: _Measured, options: BenchOptions) -> BenchResult:
         init_ms=item.worker.description["init_ms"],
         **item.memory,
         multiply_adds=multiply_adds,
-        gmadds_per_s=multiply_adds / latency.median / 1e6,
+        gmadds_per_s=None if multiply_adds is None else multiply_adds / latency.median / 1e6,
+        operators=operators,
         end_to_end_ms_p50=whole.median if whole else None,
         end_to_end_ms_ci=(whole.low, whole.high) if whole else None,
         end_to_end_steps=tuple(item.ways[0]["steps"]) if item.ways else (),
@@ -182,6 +189,17 @@ def _to_result(item: _Measured, options: BenchOptions) -> BenchResult:
         input_dtype=item.worker.description["input_dtype"],
         warnings=find_doubts(latency, p90),
     )
+
+
+def _read_work(file: Path) -> tuple[dict[str, int] | None, int | None]:
+    """Returns operators and multiply-adds; None where there is only tflite_runtime, which cannot read the schema."""
+    try:
+        from nasfpn_lite.converters.inspect_ops import count_multiply_adds, list_operators
+    except ModuleNotFoundError as error:
+        if error.name not in ("ai_edge_litert", "flatbuffers"):
+            raise
+        return None, None
+    return dict(list_operators(file)), count_multiply_adds(file)
 
 
 def find_doubts(latency: Estimate, p90_ms: float) -> tuple[str, ...]:

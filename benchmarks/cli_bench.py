@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.benchmarks.record import DEFAULT_ROUNDS, BenchOptions
+from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a .tflite file")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default: %(default)s)")
+    parser.add_argument("--threads", type=positive_int, default=1, help="of the interpreter (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=DEFAULT_ROUNDS, help="turns of each file, 6 or more (default: %(default)s)"
+        "--rounds",
+        type=positive_int,
+        default=DEFAULT_ROUNDS,
+        help="turns of each file, 6 or more (default: %(default)s)",
     )
     parser.add_argument("--image", type=Path, help="photo for the end-to-end time (default: a made scene, 640x480)")
     parser.add_argument("--no-end-to-end", action="store_true", help="measure the network alone")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +65,7 @@ def print_report(report: "BenchReport") -> None:
                 f"{r.init_ms:.1f}",
                 f"{r.peak_memory_bytes / 1e6:.0f}",
                 f"{r.size_bytes / 1e6:.2f}",
-                f"{r.gmadds_per_s:.1f}",
+                None if r.gmadds_per_s is None else f"{r.gmadds_per_s:.1f}",
             )
             for r in report.results
         ],

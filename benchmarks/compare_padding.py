@@ -19,6 +19,7 @@ import numpy as np
 
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.pretrained import load_pretrained
+from nasfpn_lite.cli.common import positive_int
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise, read_image
 
@@ -125,8 +126,16 @@ def main(argv: list[str] | None = None) -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
-    parser.add_argument("--size", type=int, default=320)
-    args = parser.parse_args(argv)
+    parser.add_argument("--size", type=positive_int, default=320)
+    try:
+        _run(parser.parse_args(argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
     if args.size < 192 or args.size % 64:
         raise UserError(f"--size must be a multiple of 64 and at least 192, got {args.size}")
     ways = compare(read_photos(args.photos, args.size), args.size)
@@ -136,7 +145,6 @@ def main(argv: list[str] | None = None) -> int:
         edge = np.concatenate([taps["C5"][:, 0].ravel(), taps["C5"][:, -1].ravel()]).mean()
         means = [taps[tap].mean() for tap in STRIDES] + [inside, edge]
         print(f"| {way} | " + " | ".join(f"{value:.3f}" for value in means) + " |")
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,17 +16,18 @@ from nasfpn_lite.benchmarks.record import BenchOptions
 from nasfpn_lite.benchmarks.report import write_report
 from nasfpn_lite.benchmarks.report_data import INT8, RESULTS_FILE
 from nasfpn_lite.converters.recipes import MIN_CALIBRATION_IMAGES, RECIPES
-from nasfpn_lite.data.coco import find_splits, load_split, read_record
+from nasfpn_lite.data.coco import SPLITS, find_splits, load_split, read_record
 from nasfpn_lite.data.records import Split
 from nasfpn_lite.drawing import draw_detections, draw_ground_truth, save_image
 from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.recipes import PRESETS, RecipeError, TrainingRecipe
 from nasfpn_lite.runs import WEIGHTS_FILE, Run
 from nasfpn_lite.variants import get_spec
 
 DATA_FOLDER, FILES_FOLDER, EXAMPLES_FOLDER = "data", "tflite", "examples"
 EXAMPLES = 6
+DEMO_VARIANT, DEMO_SIZE, DEMO_PRESET = "nasfpnlite_3x48", "192", "demo"
 DEMO_RECIPE = TrainingRecipe(
     batch_size=4,
     epochs=18,
@@ -49,15 +50,29 @@ class DemoOptions:
     Attributes:
         data: A COCO folder; None makes a small set.
         size: Of the network's input, "S" or "HxW" pixels.
+        preset: Name of the recipe, for the records; DEMO_PRESET is the demo's own.
     """
 
     output: Path
     data: Path | None = None
-    variant: str = "nasfpnlite_3x48"
-    size: str = "192"
+    variant: str = DEMO_VARIANT
+    size: str = DEMO_SIZE
     seed: int = 0
+    preset: str = DEMO_PRESET
     recipe: TrainingRecipe = field(default=DEMO_RECIPE)
     bench: BenchOptions = field(default=BenchOptions(rounds=12))
+
+
+def find_recipe(preset: str) -> TrainingRecipe:
+    """Returns the recipe of a preset's name.
+
+    Raises:
+        RecipeError: There is no such preset.
+    """
+    recipes = {DEMO_PRESET: DEMO_RECIPE, **PRESETS}
+    if preset not in recipes:
+        raise RecipeError(f"unknown preset {preset!r}; there are {', '.join(recipes)}")
+    return recipes[preset]
 
 
 def run_demo(options: DemoOptions) -> dict[str, Any]:
@@ -70,6 +85,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     output = options.output
     with clock.part("data"):
         data = _prepare_data(options)
+        images = _count_images(data, options.seed)
     with clock.part("training"):
         run = _train(options, data)
     with clock.part("conversion"):
@@ -82,7 +98,8 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
         report = bench(files, options.bench)
     measured = {result.file: result for result in report.results}
     results = {
-        "data": {"name": "demo" if options.data is None else data.name, "images": _count_images(data, options.seed)},
+        "data": {"name": "demo" if options.data is None else data.name, "images": images},
+        "calibration": _read_calibration(_find(files, INT8)),
         "files": [{**score, **vars(measured[score["file"]]), "file": score["file"]} for score in scores],
         "machine": vars(report.machine),
         "examples": _draw_examples(_find(files, INT8), split, output),
@@ -126,7 +143,7 @@ def _train(options: DemoOptions, data: Path) -> Run:
         data=data,
         spec=get_spec(options.variant, size=options.size),
         recipe=options.recipe,
-        preset="demo",
+        preset=options.preset,
         variant=options.variant,
         seed=options.seed,
     )
@@ -144,15 +161,10 @@ def _convert(run: Run, folder: Path) -> list[Path]:
     weights = run.folder / WEIGHTS_FILE
     if not all(_is_newer(target.path, weights) for target in targets):
         split = load_split(Path(run.recipe["data"]), "train", categories=run.categories, seed=run.recipe["seed"])
-        few = len(split.images) < MIN_CALIBRATION_IMAGES
-        if few:
-            logger.warning("int8 is calibrated with %d photos only; its accuracy may suffer", len(split.images))
-        convert_all(
-            Source.from_run(run),
-            targets,
-            calibration=load_calibration(split, run.spec, source="train", force=few),
-            force=True,
-        )
+        calibration = load_calibration(split, run.spec, source="train", force=True)
+        if len(calibration.images) < MIN_CALIBRATION_IMAGES:
+            logger.warning("int8 is calibrated with %d photos only; its accuracy may suffer", len(calibration.images))
+        convert_all(Source.from_run(run), targets, calibration=calibration, force=True)
     return [target.path for target in targets]
 
 
@@ -169,7 +181,14 @@ def _load_held_out(data: Path, run: Run, seed: int) -> Split:
 
 
 def _count_images(data: Path, seed: int) -> dict[str, int]:
-    return {split: len(load_split(data, split, seed=seed).images) for split in find_splits(data)}
+    """Reads what will be used, so that a broken file stops the demo before its training."""
+    return {name: len(load_split(data, name, seed=seed).images) for name in find_splits(data) if name in SPLITS}
+
+
+def _read_calibration(file: Path) -> dict[str, Any]:
+    from nasfpn_lite.converters.metadata import read_metadata
+
+    return read_metadata(file.read_bytes()).calibration
 
 
 def _score(file: Path, split: Split) -> dict[str, Any]:
@@ -205,18 +224,32 @@ def _draw_examples(file: Path, split: Split, output: Path) -> list[dict[str, str
     return examples
 
 
+def _list_options(options: DemoOptions) -> list[object]:
+    """Returns the options of `demo` that differ from its defaults."""
+    own_epochs = find_recipe(options.preset).epochs
+    given = [
+        ("--data", options.data, None),
+        ("-o", options.output, None),
+        ("--variant", options.variant, DEMO_VARIANT),
+        ("--size", options.size, DEMO_SIZE),
+        ("--preset", options.preset, DEMO_PRESET),
+        ("--epochs", options.recipe.epochs, own_epochs),
+        ("--seed", options.seed, 0),
+    ]
+    return [word for option, value, default in given if value != default for word in (option, value)]
+
+
 def _list_commands(options: DemoOptions, data: Path, split: str, files: Sequence[Path]) -> list[dict[str, str]]:
     def command(*words: object) -> str:
         return shlex.join(["nasfpn-lite", *map(str, words)])
 
-    demo = ["demo", *(["--data", options.data] if options.data else []), "-o", options.output]
     evaluations = [command("eval", file, "--data", data, "--split", split) for file in files]
     return [
-        {"figure": "Everything on this page", "command": command(*demo)},
+        {"figure": "Everything on this page", "command": command("demo", *_list_options(options))},
         {"figure": "Accuracy of each file", "command": "\n".join(evaluations)},
         {
             "figure": "Latency of all files, side by side",
-            "command": command("bench", *files, "--threads", options.bench.threads),
+            "command": command("bench", *files, "--threads", options.bench.threads, "--rounds", options.bench.rounds),
         },
         {"figure": "This page from the run folder", "command": command("report", options.output)},
     ]

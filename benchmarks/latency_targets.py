@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasfpn_lite.benchmarks.bench import bench
-from nasfpn_lite.benchmarks.record import BenchOptions, BenchReport
+from nasfpn_lite.benchmarks.record import BenchOptions, BenchReport, BenchResult
+from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import print_json, print_table, to_plain
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
@@ -76,9 +77,9 @@ def find_targets(report: BenchReport, ours: dict[str, Path], peers: Path) -> lis
     """
     results = {result.file: result for result in report.results}
     ratios = {(ratio.file, ratio.to): ratio for ratio in report.ratios}
-    for name in (SSD_256, CLASSIFIER):
-        if str(peers / name) not in results:
-            raise UserError(f"expected the peer {name} in {peers}, but it is not there")
+    for path in (peers / SSD_256, peers / CLASSIFIER):
+        if str(path) not in results:
+            raise UserError(f"expected a figure of {path}, but it was not measured")
 
     def ratio(file: Path, to: Path) -> tuple[float, tuple[float, float]]:
         found = ratios.get((str(file), str(to)))
@@ -95,7 +96,7 @@ def find_targets(report: BenchReport, ours: dict[str, Path], peers: Path) -> lis
     raw_256, raw_320 = ours["static_wi8_ai8_raw_256"], ours["static_wi8_ai8_raw_320"]
     detect_256, detect_320 = ours["static_wi8_ai8_detect_256"], ours["static_wi8_ai8_detect_320"]
     float_256, float_320 = ours["float32_raw_256"], ours["float32_raw_320"]
-    work = results[str(raw_320)].multiply_adds / results[str(classifier)].multiply_adds
+    work = _multiply_adds(results[str(raw_320)]) / _multiply_adds(results[str(classifier)])
     return [
         Target("int8 raw at 256: latency / peer SSD's", *scaled(raw_256, ssd), 0.80, False),
         Target("int8 raw at 320: multiply-adds/s / peer classifier's", *scaled(classifier, raw_320, work), 1.0, True),
@@ -106,14 +107,27 @@ def find_targets(report: BenchReport, ours: dict[str, Path], peers: Path) -> lis
     ]
 
 
+def _multiply_adds(result: BenchResult) -> int:
+    if result.multiply_adds is None:
+        raise UserError(f"{result.file}: counting multiply-adds needs ai-edge-litert; pip install ai-edge-litert")
+    return result.multiply_adds
+
+
+def check_peers(folder: Path) -> None:
+    """Refuses a folder that lacks one of the peers that the targets name."""
+    for name in (SSD_256, CLASSIFIER):
+        if not (folder / name).is_file():
+            raise UserError(f"expected the peer {name} in {folder}, but it is not there")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints, saves; exit code 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True, metavar="DIR", help="folder of the peers' files")
     parser.add_argument("--files", type=Path, metavar="DIR", help="keep our files here, or take them")
-    parser.add_argument("--rounds", type=int, default=40, help="default: %(default)s")
+    parser.add_argument("--rounds", type=positive_int, default=40, help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="default: %(default)s")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
@@ -124,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    check_peers(args.peers)
     with tempfile.TemporaryDirectory() as folder:
         ours = convert_detectors(args.files or Path(folder))
         peers = sorted(args.peers.glob("*.tflite"))
@@ -161,8 +176,8 @@ def print_targets(targets: Sequence[Target], report: BenchReport) -> None:
             (
                 Path(r.file).name,
                 f"{r.latency_ms_p50:.2f}",
-                f"{r.multiply_adds / 1e6:.1f}",
-                f"{r.gmadds_per_s:.1f}",
+                None if r.multiply_adds is None else f"{r.multiply_adds / 1e6:.1f}",
+                None if r.gmadds_per_s is None else f"{r.gmadds_per_s:.1f}",
                 "; ".join(r.warnings) or None,
             )
             for r in report.results

@@ -70,10 +70,11 @@ class BenchResult:
         init_ms: Reading the file, building the interpreter and allocating its tensors.
         peak_memory_bytes: Largest resident set of the process that ran the network, Python included.
         model_memory_bytes: The part of it that came with the model.
-        multiply_adds: Of convolutions and fully connected layers.
+        multiply_adds: Of convolutions and fully connected layers; None without ai-edge-litert.
         gmadds_per_s: multiply_adds / latency, in 10**9 per second.
         end_to_end_ms_p50: One photo from file to boxes; None where the input is no image.
         end_to_end_steps: What end_to_end_ms_p50 covers.
+        operators: Name -> how many, most frequent first; None without ai-edge-litert.
         warnings: Why the figures are not to be trusted; empty if they are.
     """
 
@@ -89,13 +90,14 @@ class BenchResult:
     init_ms: float
     peak_memory_bytes: int
     model_memory_bytes: int
-    multiply_adds: int
-    gmadds_per_s: float
+    multiply_adds: int | None
+    gmadds_per_s: float | None
     end_to_end_ms_p50: float | None
     end_to_end_ms_ci: tuple[float, float] | None
     end_to_end_steps: tuple[str, ...]
     input_shape: tuple[int, ...]
     input_dtype: str
+    operators: dict[str, int] | None = None
     warnings: tuple[str, ...] = field(default=())
 
 

@@ -2,12 +2,15 @@
 
 import base64
 import logging
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from nasfpn_lite.benchmarks.report_charts import Bar, Line, draw_bars, draw_lines
 from nasfpn_lite.benchmarks.report_data import INT8, ReportData, find_drop, read_report_data, to_label, to_number
 from nasfpn_lite.benchmarks.report_page import fill_page
+from nasfpn_lite.converters.recipes import MIN_CALIBRATION_IMAGES
 from nasfpn_lite.files import write_text_atomically
 
 REPORT_FILE = "report.html"
@@ -75,11 +78,17 @@ def render_glance(data: ReportData) -> str:
         tiles.append((f"{ap:.3f}", "AP of the int8 file" + ("" if drop is None else f" ({_to_change(drop)})")))
     slow, fast = to_number(floating.get("latency_ms_p50")), to_number(integer.get("latency_ms_p50"))
     if fast is not None:
-        tiles.append((f"{fast:.1f} ms", "int8 on one thread" + ("" if not slow else f", {slow / fast:.1f}x float32")))
+        tiles.append((f"{fast:.1f} ms", _to_work(integer) + ("" if not slow else f", {slow / fast:.1f}x float32")))
     if (size := to_number(integer.get("size_bytes"))) is not None:
         tiles.append((f"{size / 1e6:.2f} MB", "size of the int8 file"))
     boxes = "".join(f"<div><strong>{escape(value)}</strong><span>{escape(text)}</span></div>" for value, text in tiles)
     return f'<div class="tiles">{boxes}</div>' if tiles else ""
+
+
+def _to_work(file: dict[str, Any]) -> str:
+    """Returns "int8 on 2 threads", as far as it was recorded."""
+    threads = file.get("threads")
+    return "int8" if threads is None else f"int8 on {threads} thread" + ("" if threads == 1 else "s")
 
 
 def render_accuracy(data: ReportData) -> str:
@@ -91,8 +100,18 @@ def render_accuracy(data: ReportData) -> str:
             bars.append(Bar(to_label(file), ap, f"{ap:.3f}" + ("" if drop is None else f" ({_to_change(drop)})")))
     if not bars:
         return ""
-    note = "COCO AP (IoU .50 to .95) on held-out photos, 0..1; in brackets the change against the float32 file."
-    return draw_bars(bars, title="AP per file") + f'<p class="note">{note}</p>'
+    notes = ["COCO AP (IoU .50 to .95) on held-out photos, 0..1; in brackets the change against the float32 file."]
+    photos = to_number(data.results.get("calibration", {}).get("images"))
+    if photos is not None and photos < MIN_CALIBRATION_IMAGES:
+        notes.append(
+            f"int8 was calibrated with {photos:.0f} photos, fewer than the {MIN_CALIBRATION_IMAGES} that it takes to "
+            "see the ranges: its accuracy may suffer."
+        )
+    return draw_bars(bars, title="AP per file") + _to_notes(notes)
+
+
+def _to_notes(notes: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _to_change(drop: float) -> str:
@@ -113,8 +132,7 @@ def render_latency(data: ReportData) -> str:
     doubts = [f"{to_label(file)}: {text}" for file in data.files for text in file.get("warnings", [])]
     if doubts:
         notes.append("Not trustworthy: " + "; ".join(doubts) + ".")
-    text = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-    return draw_bars(bars, title="Latency per file") + text
+    return draw_bars(bars, title="Latency per file") + _to_notes(notes)
 
 
 _COLUMNS = (

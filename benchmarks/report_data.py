@@ -21,7 +21,8 @@ class ReportData:
         log: Rows of log.csv.
         results: The content of results.json: {"files": [{"file", "recipe", "form", "size_bytes", "AP", "AP50",
             "latency_ms_p50", "latency_ms_ci", ...}], "examples": [{"truth", "detections", "caption"}] with paths to
-            JPEG files relative to the folder, "commands": [{"figure", "command"}], "machine", "seconds", "data"}.
+            JPEG files relative to the folder, "commands": [{"figure", "command"}], "calibration": {"images"},
+            "machine", "seconds", "data"}.
     """
 
     folder: Path

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
 from nasfpn_lite.cli.output import print_json, print_table
@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Converts and prints what was made."""
     from nasfpn_lite.converters.convert import Target, check_free, convert_all
 
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"expected a folder for the files, but {args.output} is a file; name another with -o")
     recipes = list(dict.fromkeys(args.recipe))
     name = args.source if args.random_weights else Path(args.source).resolve().name
     targets = [Target(r, args.form, args.output / f"{name}_{r}_{args.form}.tflite") for r in recipes]
@@ -57,6 +59,8 @@ def _load(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[Source
     from nasfpn_lite.converters.convert import Source
 
     if args.random_weights:
+        if args.data is not None:
+            raise UserError("--random-weights is calibrated with made-up images; leave --data out")
         spec = spec_from_args(args, variant=args.source)
         return Source.random(spec), make_synthetic_calibration(spec) if needs_calibration else None
     if args.source in VARIANTS and not Path(args.source).exists():
@@ -81,8 +85,18 @@ def _load_run(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[So
     source = Source.from_run(run)
     if not needs_calibration:
         return source, None
-    data = args.data or (Path(run.recipe["data"]) if run.recipe.get("data") else None)
-    if data is None:
-        raise UserError("static_wi8_ai8 needs photos to calibrate with; give their COCO folder with --data DIR")
+    data = args.data or _find_training_data(run.recipe)
     split = load_split(data, "train", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
-    return source, load_calibration(split, run.spec, source=f"{data.name}/train", force=args.force)
+    return source, load_calibration(split, run.spec, source=f"{data.resolve().name}/train", force=args.force)
+
+
+def _find_training_data(recipe: dict[str, Any]) -> Path:
+    recorded = recipe.get("data")
+    if not recorded:
+        raise UserError("static_wi8_ai8 needs photos to calibrate with; give their COCO folder with --data DIR")
+    if not Path(recorded).is_dir():
+        raise UserError(
+            f"static_wi8_ai8 needs photos to calibrate with, but the folder that the run was trained on, {recorded}, "
+            "is gone; give a COCO folder with --data DIR"
+        )
+    return Path(recorded)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nasfpn_lite.cli.common import add_json_argument, positive_int
+from nasfpn_lite.cli.common import add_json_argument, positive_int, seed_number
 from nasfpn_lite.cli.output import print_json, print_table
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN|FILE", type=Path, help="run folder or .tflite file")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
     parser.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="how one instances.json is divided; by default the training's own")
+    parser.add_argument(
+        "--seed", type=seed_number, help="how one instances.json is divided; by default the training's own"
+    )
     parser.add_argument(
         "--threads", type=positive_int, default=os.cpu_count() or 1, help="for a .tflite file (default: %(default)s)"
     )

@@ -1,7 +1,6 @@
 """From a model to .tflite files. TensorFlow and what its converter leaks stay in a subprocess."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-import nasfpn_lite
 from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, check_enough
 from nasfpn_lite.converters.metadata import FORMS
+from nasfpn_lite.converters.processes import package_environment
 from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
@@ -169,11 +168,8 @@ def _check_calibration(calibration: Calibration | None, spec: DetectorSpec, *, f
 
 def _run_worker(folder: Path) -> list[float]:
     """Runs the job in a folder and returns the seconds of each target."""
-    package_root = str(Path(nasfpn_lite.__file__).parents[1])
-    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
+        **package_environment(),
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",

@@ -7,10 +7,25 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_FILE_IDENTIFIER = b"TFL3"
+from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
+
 _ALIGNMENT = 16  # bytes; the schema asks for it, and Python's generated writer forgets it
-_TYPES = {np.dtype("float32"): schema.TensorType.FLOAT32, np.dtype("int32"): schema.TensorType.INT32}
+_TYPES = {
+    np.dtype("float32"): schema.TensorType.FLOAT32,
+    np.dtype("int32"): schema.TensorType.INT32,
+    np.dtype("bool"): schema.TensorType.BOOL,
+}
 _OP_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+
+
+def op_name(model: Any, operator: Any) -> str:
+    """Returns "CONV_2D", or a custom operator's own name."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return str(code.customCode.decode())
+    # Files from before schema version 3a hold the code in the older one-byte field only.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return str(_OP_NAMES.get(number, f"BUILTIN_{number}"))
 
 
 class _AlignedBuilder(flatbuffers.Builder):
@@ -30,19 +45,12 @@ class Graph:
     def to_bytes(self) -> bytes:
         """Returns the .tflite."""
         builder = _AlignedBuilder(1024)
-        builder.Finish(self.model.Pack(builder), _FILE_IDENTIFIER)
+        builder.Finish(self.model.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())
-
-    def op_name(self, operator: Any) -> str:
-        """Returns "CONV_2D", or a custom operator's own name."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        if code.customCode:
-            return code.customCode.decode()
-        return _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
     def op_names(self) -> list[str]:
         """Returns the names of all operators in the order of execution."""
-        return [self.op_name(operator) for operator in self.main.operators]
+        return [op_name(self.model, operator) for operator in self.main.operators]
 
     def find_op_code(self, builtin: int, custom: str | None = None, *, version: int = 1) -> int:
         """Returns the index of an operator code of at least a version, which is added if there is none."""
@@ -68,7 +76,7 @@ class Graph:
         return self._add_tensor(name, values.shape, _TYPES[values.dtype], self.add_buffer(values.tobytes()))
 
     def add_tensor(self, name: str, shape: Sequence[int], dtype: str) -> int:
-        """Adds a float32 or int32 tensor that an operator will fill and returns its index."""
+        """Adds a float32, int32 or bool tensor that an operator will fill and returns its index."""
         return self._add_tensor(name, shape, _TYPES[np.dtype(dtype)], 0)
 
     def add_tensor_like(self, name: str, shape: Sequence[int], like: int) -> int:

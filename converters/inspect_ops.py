@@ -6,16 +6,17 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from nasfpn_lite.converters.flatbuffer import op_name
+from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
 from nasfpn_lite.errors import UserError
 
-_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-_FILE_IDENTIFIER = b"TFL3"
+_COUNTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
 def list_operators(path: Path) -> list[tuple[str, int]]:
     """Counts the operators of all subgraphs, most frequent first, then by name; custom ones under their own name."""
     model = _read_model(path)
-    names = [_operator_name(model, operator) for graph in model.subgraphs for operator in graph.operators or ()]
+    names = [op_name(model, operator) for graph in model.subgraphs for operator in graph.operators or ()]
     return sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -23,7 +24,7 @@ def count_multiply_adds(path: Path) -> int:
     """Counts the multiply-adds of the convolutions and fully connected layers for the file's own input shapes."""
     model = _read_model(path)
     return sum(
-        _multiply_adds(graph.tensors, operator, _operator_name(model, operator))
+        _multiply_adds(graph.tensors, operator, op_name(model, operator))
         for graph in model.subgraphs
         for operator in graph.operators or ()
     )
@@ -34,23 +35,16 @@ def _read_model(path: Path) -> Any:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; expected a .tflite file") from error
-    if data[4:8] != _FILE_IDENTIFIER:
+    if data[4:8] != FILE_IDENTIFIER:
         raise UserError(f"{path} is no .tflite file: expected the identifier TFL3 at byte 4, got {data[4:8]!r}")
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
-def _operator_name(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    # Files from before schema version 3a hold the code in the older one-byte field only.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    if number == schema.BuiltinOperator.CUSTOM:
-        return str(code.customCode.decode("utf-8"))
-    return str(_NAMES.get(number, f"BUILTIN_{number}"))
-
-
 def _multiply_adds(tensors: Any, operator: Any, name: str) -> int:
-    shapes = [tuple(int(d) for d in tensors[i].shape) if i >= 0 else () for i in operator.inputs]
-    output = tuple(int(d) for d in tensors[operator.outputs[0]].shape) if len(operator.outputs) else ()
+    if name not in _COUNTED:
+        return 0
+    shapes = [_shape(tensors, index) for index in _indices(operator.inputs)]
+    output = next((_shape(tensors, index) for index in _indices(operator.outputs)), ())
     if name == "CONV_2D":  # weights (out, h, w, in of one group)
         _, height, width, depth = shapes[1]
         return _product(output) * height * width * depth
@@ -58,10 +52,18 @@ def _multiply_adds(tensors: Any, operator: Any, name: str) -> int:
         return _product(output) * shapes[1][1] * shapes[1][2]
     if name == "TRANSPOSE_CONV":  # inputs (output shape, weights (out, h, w, in), data): each input meets each weight
         return _product(shapes[2]) * shapes[1][0] * shapes[1][1] * shapes[1][2]
-    if name == "FULLY_CONNECTED":  # weights (out, in), data (..., in): one output row for each `in` values
-        outputs, depth = shapes[1]
-        return _product(shapes[0]) // depth * outputs * depth
-    return 0
+    outputs, depth = shapes[1]  # FULLY_CONNECTED: weights (out, in), data (..., in), an output row for each `in` values
+    return _product(shapes[0]) // depth * outputs * depth
+
+
+# The schema's reader gives None for an empty list, and for the shape of a scalar.
+def _indices(tensors: Any) -> list[int]:
+    return [] if tensors is None else [int(index) for index in tensors]
+
+
+def _shape(tensors: Any, index: int) -> tuple[int, ...]:
+    shape = tensors[index].shape if index >= 0 else None
+    return () if shape is None else tuple(int(side) for side in shape)
 
 
 def _product(shape: tuple[int, ...]) -> int:

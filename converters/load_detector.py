@@ -31,7 +31,11 @@ def load_detector(path: Path, *, threads: int = 1) -> Detector:
 
 
 def find_seed(path: Path) -> int | None:
-    """Returns the training seed of a run or a file, which also divided a lone `instances.json`; None if unknown."""
+    """Returns the training seed of a run or a file, which also divided a lone `instances.json`; None if unknown.
+
+    Raises:
+        UserError: The path leads to something else.
+    """
     path = Path(path)
     if path.is_dir():
         from nasfpn_lite.runs import load_run
@@ -39,4 +43,9 @@ def find_seed(path: Path) -> int | None:
         return int(load_run(path).recipe.get("seed", 0))
     from nasfpn_lite.converters.metadata import read_metadata
 
-    return read_metadata(path.read_bytes()).split_seed if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return read_metadata(path.read_bytes()).split_seed
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

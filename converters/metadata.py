@@ -15,6 +15,8 @@ from nasfpn_lite.specs import DetectorSpec
 ENTRY = "nasfpn_lite"
 SCHEMA_VERSION = 1
 FORMS = ("raw", "detect")
+DETECT_OUTPUTS = ("boxes", "classes", "scores", "count")
+FILE_IDENTIFIER = b"TFL3"  # of any .tflite, from byte 4 on
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,13 @@ class Metadata:
         """Reads `to_json`'s text.
 
         Raises:
-            UserError: Another schema version, or a field is missing.
+            UserError: No JSON, another schema version, or a field is missing.
         """
-        data = json.loads(text)
-        version = data.get("schema_version")
+        try:
+            data = json.loads(text)
+            version = data.get("schema_version")
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"the metadata are damaged: {error}; convert again") from error
         if version != SCHEMA_VERSION:
             raise UserError(
                 f"expected metadata of schema version {SCHEMA_VERSION}, got {version}; "
@@ -89,7 +94,7 @@ class Metadata:
                 **{name: data[name] for name in ("recipe", "form", "versions", "calibration", "split_seed")},
             )
         except (KeyError, TypeError) as error:
-            raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}") from error
+            raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}; convert again") from error
 
 
 _BOXES = {
@@ -97,7 +102,7 @@ _BOXES = {
         "coding": "(ty, tx, th, tw) against yxyx anchors in pixels, no scale factors; sizes are exp(t) * anchor",
         "outputs": ["box_encodings", "class_logits"],
     },
-    "detect": {"coding": "(ymin, xmin, ymax, xmax) / image size", "outputs": ["boxes", "classes", "scores", "count"]},
+    "detect": {"coding": "(ymin, xmin, ymax, xmax) / image size", "outputs": list(DETECT_OUTPUTS)},
 }
 
 
@@ -117,7 +122,7 @@ def read_metadata(content: bytes) -> Metadata:
     """Reads the entry of a .tflite; needs neither TensorFlow nor an interpreter.
 
     Raises:
-        UserError: No TFLite file, none of ours, or of another schema version.
+        UserError: No TFLite file, none of ours, damaged, or of another schema version.
     """
     try:
         text = _find_entry(content)
@@ -125,14 +130,17 @@ def read_metadata(content: bytes) -> Metadata:
         raise UserError("expected a .tflite file, but the content is damaged or something else") from error
     if text is None:
         raise UserError(f"expected a .tflite with {ENTRY!r} metadata, made by `nasfpn-lite convert`; this one has none")
-    return Metadata.from_json(text.decode())
+    try:
+        return Metadata.from_json(text.decode())
+    except UnicodeDecodeError as error:
+        raise UserError(f"the metadata are damaged: {error}; convert again") from error
 
 
 # Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
 # tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
 # Buffer.data 0.
 def _find_entry(content: bytes) -> bytes | None:
-    if content[4:8] != b"TFL3":
+    if content[4:8] != FILE_IDENTIFIER:
         raise IndexError("no TFL3 identifier")
     model = _Table(content, struct.unpack_from("<I", content)[0])
     buffers = model.tables(4)

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from nasfpn_lite.anchors import make_anchors
-from nasfpn_lite.converters.detect_form import DETECT_OUTPUTS
 from nasfpn_lite.converters.interpreter import make_interpreter, signature_tensors
-from nasfpn_lite.converters.metadata import Metadata, read_metadata
+from nasfpn_lite.converters.metadata import DETECT_OUTPUTS, Metadata, read_metadata
 from nasfpn_lite.data.records import Category, Detections
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.postprocess import postprocess, to_original

@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.flatbuffer import Graph, op_name
 
 _MAX_PARTS = 5  # XNNPACK's delegate takes concatenations of at most five tensors
 
@@ -16,7 +16,7 @@ def replace_tiles(graph: Graph) -> int:
     """
     replaced = 0
     for operator in graph.main.operators:
-        if graph.op_name(operator) != "TILE":
+        if op_name(graph.model, operator) != "TILE":
             continue
         source, multiples_tensor = operator.inputs
         multiples = graph.constant(multiples_tensor)

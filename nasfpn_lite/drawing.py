@@ -1,4 +1,4 @@
-"""Pictures of detections: boxes with names and scores, alone or next to the ground truth."""
+"""Pictures of detections: boxes with names and scores."""
 
 import colorsys
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _TALL_AND_DEEP = "Bg|"
 _GOLDEN_RATIO = 0.618034  # steps of this share of the colour circle never come close to each other
 _JPEG_QUALITY = 92
-_CAPTION_BACKGROUND = (32, 32, 32)
-_GAP_COLOR = (255, 255, 255)
 
 Color = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
@@ -66,22 +64,6 @@ def draw_ground_truth(image: np.ndarray, record: ImageRecord, categories: Sequen
         for box, label, crowd in zip(record.boxes_yxyx, record.classes, record.crowd, strict=True)
     ]
     return _draw(canvas, items)
-
-
-def draw_comparison(
-    image: np.ndarray,
-    record: ImageRecord,
-    detections: Detections,
-    categories: Sequence[Category],
-    *,
-    min_score: float = 0.3,
-) -> np.ndarray:
-    """Draws the ground truth on the left and what was found on the right, each under a caption."""
-    found = int((detections.scores >= min_score).sum())
-    left = _add_caption(draw_ground_truth(image, record, categories), f"ground truth: {len(record.classes)}")
-    right = _add_caption(draw_detections(image, detections, categories, min_score=min_score), f"found: {found}")
-    gap = np.full((left.shape[0], _line_width(left) * 2, 3), _GAP_COLOR, np.uint8)
-    return np.hstack([left, gap, right])
 
 
 def class_color(label: int) -> Color:
@@ -168,14 +150,6 @@ def _text_color(background: Color) -> Color:
     # Weights of perceived brightness, ITU-R BT.601.
     brightness = 0.299 * background[0] + 0.587 * background[1] + 0.114 * background[2]
     return (0, 0, 0) if brightness > 140 else (255, 255, 255)
-
-
-def _add_caption(canvas: np.ndarray, text: str) -> np.ndarray:
-    scale = _font_scale(canvas) * 1.2
-    _, ascent, descent = _measure(text, scale)
-    strip = np.full((2 * ascent + descent, canvas.shape[1], 3), _CAPTION_BACKGROUND, np.uint8)
-    _put_text(strip, text, (ascent // 2, ascent + ascent // 2), scale, (255, 255, 255))
-    return np.vstack([strip, canvas])
 
 
 def _measure(text: str, scale: float) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,19 @@ def shared_dir() -> Path:
     if not (folder / "datasets").is_dir():
         pytest.skip("real photos are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def find_peer(shared_dir: Path) -> Callable[[str], Path]:
+    """Finds another project's .tflite by its name, or skips the test."""
+
+    def find(name: str) -> Path:
+        path = shared_dir / "peers" / name
+        if not path.is_file():
+            pytest.skip(f"the peer {name} is not here")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")

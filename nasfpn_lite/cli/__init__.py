@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = _top_parser().parse_args(arguments[: split + 1])
     args = verb_parser(top.verb, verbose=top.verbose).parse_args(arguments[split + 1 :])
     _set_up_logging(args.verbose)
+    if not args.verbose:
+        _quiet_native_code()
     return _run(importlib.import_module(VERBS[top.verb][0]).run, args)
 
 
@@ -75,6 +77,12 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         # Whoever read our output has left; without this the interpreter complains once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        logger.debug("where it came from:", exc_info=True)
+        print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return EXIT_USER_ERROR
 
 
 def _top_parser() -> argparse.ArgumentParser:
@@ -95,6 +103,11 @@ def _top_parser() -> argparse.ArgumentParser:
 
 def _add_verbose(parser: argparse.ArgumentParser, *, default: bool) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", default=default, help="say more on stderr")
+
+
+def _quiet_native_code() -> None:
+    """Keeps most of TensorFlow's native lines off stderr; a few that it writes while it is imported heed nothing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _set_up_logging(verbose: bool) -> None:

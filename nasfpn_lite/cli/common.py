@@ -6,11 +6,20 @@ from pathlib import Path
 from nasfpn_lite.specs import DetectorSpec
 from nasfpn_lite.variants import VARIANTS, get_spec
 
+LARGEST_SEED = 2**32 - 1
+
 
 def positive_int(text: str) -> int:
     """Reads a whole number of at least 1, as argparse's `type`."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def seed_number(text: str) -> int:
+    """Reads a seed of 0..2**32-1, which is what every generator in use can take, as argparse's `type`."""
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"expected a whole number in 0..{LARGEST_SEED}, got {text!r}")
     return int(text)
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasfpn_lite.cli.common import add_json_argument
+
 if TYPE_CHECKING:
     from nasfpn_lite.data.check import Examination
 
@@ -17,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="check|import")
     check = actions.add_parser("check", help="name everything that is broken in a COCO folder; exit code 1 on errors")
     check.add_argument("dir", metavar="DIR", type=Path, help="folder with instances*.json and images")
-    check.add_argument("--json", action="store_true", help="print JSON, with every warning")
+    add_json_argument(check)
     add = actions.add_parser("import", help="make a COCO folder of a Pascal VOC or YOLO folder")
     add.add_argument("source", metavar="SOURCE", type=Path, help="folder with images and labels")
     add.add_argument("--format", choices=("voc", "yolo"), required=True, help="what SOURCE is")
     add.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder to make")
     add.add_argument("--force", action="store_true", help="replace DIR if it is a COCO folder")
     add.add_argument("--skip-bad", action="store_true", help="leave out faulty labels and images, name them, go on")
-    add.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(add)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
+from nasfpn_lite.cli.common import add_json_argument, add_variant_options, seed_number, spec_from_args
 from nasfpn_lite.cli.output import print_json
 from nasfpn_lite.errors import UserError
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--batch-size", type=int, help="instead of the preset's")
     parser.add_argument("--learning-rate", type=float, help="peak, instead of the preset's")
-    parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--any-orientation", action="store_true", help="photos without an upside: turn them all ways")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
     parser.add_argument("--backbone-weights", metavar="PATH", help=".npz or .h5 instead of the package's, or `keras`")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nasfpn_lite.benchmarks.bench import bench, find_doubts
+from nasfpn_lite.benchmarks.bench import _WorkerProcess, bench, find_doubts
 from nasfpn_lite.benchmarks.bench_worker import make_random_input
 from nasfpn_lite.benchmarks.end_to_end import is_image_shape, make_image_input
 from nasfpn_lite.benchmarks.record import BenchError, BenchOptions, parse_cpu_name
@@ -37,6 +37,7 @@ def test_every_file_gets_its_figures(report, tiny_files):
         assert result.peak_memory_bytes > 10_000_000
         assert result.size_bytes == tiny_files[0].stat().st_size
         assert result.multiply_adds == MULTIPLY_ADDS
+        assert result.operators == {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1}
         assert result.runs >= 7 * 2
         assert (result.input_shape, result.input_dtype) == ((1, 6, 8, 3), "float32")
 
@@ -68,6 +69,20 @@ def test_a_damaged_file_ends_with_its_name(tmp_path):
     path.write_bytes(make_tiny_tflite()[:200])
     with pytest.raises(BenchError, match=r"cut\.tflite"):
         bench([path], BenchOptions(rounds=1))
+
+
+def test_it_works_from_another_folder(tiny_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert len(bench(tiny_files, BenchOptions(rounds=1, end_to_end=False)).results) == 2
+
+
+def test_a_process_that_has_died_is_told_and_its_pipe_closed(tiny_files, tmp_path):
+    with pytest.raises(BenchError, match=r"a\.tflite ended with exit code -9"):
+        with _WorkerProcess(tiny_files[0], 1, None, tmp_path) as worker:
+            worker._process.kill()
+            worker._process.wait()
+            worker.ask("memory")
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):

@@ -51,5 +51,10 @@ def test_main_prints_a_table(photo, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 8
     assert all(line.count("|") == 7 for line in lines)
-    with pytest.raises(UserError, match="at least 192, got 64"):
-        main([str(photo), "--size", "64"])
+
+
+def test_what_cannot_be_compared_is_one_line(photo, tmp_path, capsys):
+    assert main([str(photo), "--size", "64"]) == 2
+    assert capsys.readouterr().err == "error: --size must be a multiple of 64 and at least 192, got 64\n"
+    assert main([str(tmp_path / "absent.png")]) == 2
+    assert "absent.png" in capsys.readouterr().err

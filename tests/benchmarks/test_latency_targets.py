@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.benchmarks import latency_targets
 from nasfpn_lite.benchmarks.latency_targets import CLASSIFIER, SSD_256, find_targets
 from nasfpn_lite.benchmarks.record import BenchReport, BenchResult, Machine, PairRatio
 from nasfpn_lite.errors import UserError
@@ -57,3 +58,12 @@ def test_an_interval_turns_round_with_its_ratio():
 def test_a_missing_peer_is_named(peer):
     with pytest.raises(UserError, match=peer.partition(".")[0]):
         find_targets(_report(peers={SSD_256, CLASSIFIER} - {peer}), OURS, PEERS)
+
+
+@pytest.mark.parametrize("peer", [SSD_256, CLASSIFIER])
+def test_a_missing_peer_stops_it_before_anything_is_made(peer, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(latency_targets, "convert_detectors", lambda folder: pytest.fail("it converts"))
+    for name in {SSD_256, CLASSIFIER} - {peer}:
+        (tmp_path / name).touch()
+    assert latency_targets.main(["--peers", str(tmp_path)]) == 2
+    assert f"expected the peer {peer} in {tmp_path}" in capsys.readouterr().err

@@ -60,6 +60,23 @@ def test_a_whole_run(run, capsys):
     assert page.count("<svg") == 5
 
 
+@pytest.mark.parametrize(("images", "is_told"), [(40, True), (100, False), (None, False)])
+def test_calibration_with_few_photos_is_told(run, images, is_told):
+    results = json.loads((run / "results.json").read_text())
+    results["calibration"] = {} if images is None else {"images": images, "source": "train"}
+    (run / "results.json").write_text(json.dumps(results))
+    assert ("int8 was calibrated with 40 photos, fewer than the 100" in write_report(run).read_text()) is is_told
+
+
+@pytest.mark.parametrize(("threads", "text"), [(1, "int8 on 1 thread,"), (4, "int8 on 4 threads,"), (None, "int8,")])
+def test_threads_are_those_of_the_figures(run, threads, text):
+    results = json.loads((run / "results.json").read_text())
+    for file in results["files"]:
+        file["threads"] = threads
+    (run / "results.json").write_text(json.dumps(results))
+    assert f"<span>{text} 2.5x float32</span>" in write_report(run).read_text()
+
+
 def test_nothing_is_loaded_from_elsewhere(run):
     page = write_report(run).read_text()
     assert not re.search(r"https?://|src=\"(?!data:)|href=|<script|@import|url\(", page)

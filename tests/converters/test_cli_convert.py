@@ -1,6 +1,8 @@
 """`nasfpn-lite convert`: what it asks of the converter and what it prints."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,48 @@ def test_existing_files_stop_it_before_anything_is_read(asked, tmp_path, capsys)
     (tmp_path / "gone_float32_raw.tflite").touch()
     assert convert(tmp_path / "gone", "--recipe", "float32", "--form", "raw", "-o", tmp_path) == 2
     assert "overwrite with --force" in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_the_folder_stops_it_before_anything_is_read(asked, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert convert(tmp_path / "gone", "--recipe", "float32", "--form", "raw", "-o", tmp_path / "file") == 2
+    assert f"{tmp_path / 'file'} is a file" in capsys.readouterr().err
+
+
+def test_random_weights_have_no_use_for_photos(asked, tmp_path, capsys):
+    options = ("--recipe", "float32", "--form", "raw", "-o", tmp_path)
+    assert convert("ssdlite", "--random-weights", "--data", tmp_path, *options) == 2
+    assert "leave --data out" in capsys.readouterr().err
+    assert asked == []
+
+
+@pytest.fixture
+def run_of(tiny_run, tmp_path):
+    """Makes a copy of `tiny_run` that was trained on a folder."""
+
+    def make(data: Path | None) -> Path:
+        run = shutil.copytree(tiny_run, tmp_path / "run")
+        (run / "recipe.json").write_text(json.dumps({"seed": 5, **({"data": str(data)} if data else {})}))
+        return run
+
+    return make
+
+
+@pytest.mark.parametrize(("data", "message"), [("gone", "/gone, is gone"), (None, "needs photos to calibrate with")])
+def test_a_run_whose_photos_are_gone(asked, run_of, tmp_path, capsys, data, message):
+    run = run_of(tmp_path / data if data else None)
+    assert convert(run, "--recipe", "static_wi8_ai8", "--form", "raw", "-o", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "--data DIR" in error
+    assert asked == []
+
+
+def test_photos_in_this_very_folder_are_named(asked, run_of, tiny_coco, tmp_path, monkeypatch):
+    run = run_of(tmp_path / "gone")
+    monkeypatch.chdir(tiny_coco)
+    options = ("--recipe", "static_wi8_ai8", "--form", "raw", "-o", tmp_path / "out", "--force")
+    assert convert(run, "--data", ".", *options) == 0
+    [(_, _, calibration, _)] = asked
+    assert calibration.source == f"{tiny_coco.name}/train"
+    assert len(calibration.images) == 6

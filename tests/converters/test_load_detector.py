@@ -4,6 +4,7 @@ import pytest
 
 from nasfpn_lite.converters.load_detector import find_seed, load_detector
 from nasfpn_lite.errors import UserError
+from tests.tiny_tflite import make_tiny_tflite
 
 
 def test_a_path_that_is_not_there(tmp_path):
@@ -32,3 +33,13 @@ def test_a_run(tiny_run):
     assert [category.name for category in detector.categories] == ["blue", "red"]
     assert detector.spec.image_size == (64, 128)
     assert find_seed(tiny_run) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"no model", "expected a .tflite"), (make_tiny_tflite(), "has none")]
+)
+def test_a_file_that_has_no_seed_to_tell_is_named(tmp_path, content, message):
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"odd\.tflite: .*{message}"):
+        find_seed(path)

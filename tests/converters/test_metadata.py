@@ -8,6 +8,7 @@ from nasfpn_lite import __version__
 from nasfpn_lite.converters.metadata import Metadata, embed_metadata, read_metadata
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.variants import get_spec
 from tests.converters.conftest import THRESHOLDS
 from tests.tiny_tflite import make_tiny_tflite
 
@@ -56,3 +57,30 @@ def test_missing_fields_are_named(small_detector):
     del data["categories"]
     with pytest.raises(UserError, match="categories"):
         Metadata.from_json(json.dumps(data))
+
+
+def make_marked_tflite() -> bytes:
+    spec = get_spec("ssdlite", size="64x128", num_classes=1)
+    metadata = Metadata(spec, (Category(3, "ant"),), "float32", "raw", THRESHOLDS, {}, {}, split_seed=4)
+    return embed_metadata(make_tiny_tflite(), metadata)
+
+
+@pytest.mark.parametrize(
+    ("sound", "damaged"),
+    [
+        (b'{"schema_version"', b'["schema_version"'),
+        (b'"schema_version"', b'"schema\xffversion"'),
+        (b'"spec"', b'"speck'),
+    ],
+)
+def test_damaged_text_is_told(sound, damaged):
+    content = make_marked_tflite()
+    assert content.count(sound) == 1
+    with pytest.raises(UserError, match="the metadata are damaged: .*convert again"):
+        read_metadata(content.replace(sound, damaged))
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", "null", "{"])
+def test_text_that_is_no_object_is_damaged(text):
+    with pytest.raises(UserError, match="the metadata are damaged"):
+        Metadata.from_json(text)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.data.records import Category, Detections, ImageRecord
-from nasfpn_lite.drawing import class_color, draw_comparison, draw_detections, draw_ground_truth, save_image
+from nasfpn_lite.drawing import class_color, draw_detections, draw_ground_truth, save_image
 from nasfpn_lite.errors import UserError
 
 CATEGORIES = (Category(1, "cat"), Category(5, "a dog with a rather long name"))
@@ -83,27 +83,6 @@ def test_neighbouring_classes_have_clearly_different_colours():
     distances = [np.linalg.norm(a - b) for i, a in enumerate(colors) for b in colors[i + 1 :]]
     assert min(distances) > 35
     assert min(np.linalg.norm(a - b) for a, b in zip(colors, colors[1:], strict=False)) > 150
-
-
-def test_truth_left_and_finds_right():
-    record = ImageRecord(
-        1,
-        Path("x.png"),
-        480,
-        800,
-        np.array([[200, 100, 260, 400]], np.float32),
-        np.zeros(1, np.int32),
-        np.zeros(1, bool),
-        np.array([18000.0]),
-    )
-    nothing = draw_comparison(photo(480, 800), record, make([], [], []), CATEGORIES)
-    strip = nothing.shape[0] - 480
-    gap = nothing.shape[1] - 1600
-    assert strip > 10
-    assert gap > 0
-    left, right = nothing[strip:, :800], nothing[strip:, 800 + gap :]
-    np.testing.assert_array_equal(left, draw_ground_truth(photo(480, 800), record, CATEGORIES))
-    assert (right == GREY).all()
 
 
 def test_crowds_are_named():

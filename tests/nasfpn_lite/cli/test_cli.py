@@ -76,6 +76,38 @@ def test_missing_module_of_our_own_is_a_bug_not_a_message(verb):
         cli.main(["try"])
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError, NotADirectoryError])
+def test_a_file_that_cannot_be_used_is_one_line(verb, capsys, error):
+    verb(raiser(error(13, "it will not", "some/file")))
+    assert cli.main(["try"]) == 2
+    assert capsys.readouterr().err == "error: cannot use some/file: it will not\n"
+    assert cli.main(["-v", "try"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_without_a_file_is_not_hidden(verb):
+    verb(raiser(OSError(28, "no space left on device")))
+    with pytest.raises(OSError, match="no space"):
+        cli.main(["try"])
+
+
+@pytest.mark.parametrize(("line", "level"), [(["try"], "3"), (["try", "-v"], None), (["-v", "try"], None)])
+def test_tensorflow_is_told_to_be_quiet(verb, monkeypatch, line, level):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    seen = []
+    verb(lambda args: seen.append(os.environ.get("TF_CPP_MIN_LOG_LEVEL")) or 0)
+    assert cli.main(line) == 0
+    assert seen == [level]
+
+
+def test_the_users_own_level_stays(verb, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    verb(lambda args: 0)
+    assert cli.main(["try"]) == 0
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "1"
+
+
 def test_other_errors_are_not_hidden(verb):
     verb(raiser(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):

@@ -1,9 +1,16 @@
 import argparse
 import dataclasses
+import importlib
 
 import pytest
 
-from nasfpn_lite.cli.common import add_json_argument, add_variant_arguments, add_variant_options, spec_from_args
+from nasfpn_lite.cli.common import (
+    add_json_argument,
+    add_variant_arguments,
+    add_variant_options,
+    seed_number,
+    spec_from_args,
+)
 from nasfpn_lite.specs import SpecError
 from nasfpn_lite.variants import VARIANTS
 
@@ -49,6 +56,28 @@ def test_a_verb_can_leave_the_classes_to_its_data():
 def test_unknown_variant_is_a_user_error():
     with pytest.raises(SpecError, match="nasfpnlite_3x48"):
         spec_from_args(parse("nasfpnlite_3x47"))
+
+
+@pytest.mark.parametrize("text", ["0", "7", "4294967295"])
+def test_seeds(text):
+    assert seed_number(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "4294967296", "x", "1.5", ""])
+def test_seeds_that_a_generator_would_refuse(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"in 0\.\.4294967295"):
+        seed_number(text)
+
+
+@pytest.mark.parametrize(
+    "module", ["nasfpn_lite.cli.train", "nasfpn_lite.converters.cli_eval", "nasfpn_lite.benchmarks.cli_demo"]
+)
+def test_every_seed_is_checked(module, capsys):
+    parser = argparse.ArgumentParser()
+    importlib.import_module(module).add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--seed=-1"])
+    assert "argument --seed: expected a whole number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.5"])
