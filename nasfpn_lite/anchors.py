@@ -33,12 +33,3 @@ def make_anchors(spec: DetectorSpec) -> np.ndarray:
         centres = np.stack([y, x], axis=-1)[:, :, None, :]
         parts.append(np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4))
     return np.concatenate(parts).astype(np.float32)
-
-
-def count_anchors(spec: DetectorSpec) -> int:
-    """Returns N of `make_anchors` without making them."""
-    total = 0
-    for level in spec.neck.levels:
-        rows, columns = shape_at(spec.image_size, level)
-        total += rows * columns * spec.anchors.per_location(level, spec.neck.min_level)
-    return total

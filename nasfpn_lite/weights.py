@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +58,28 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an .npz."""
+    """Reads all arrays of an .npz.
+
+    Raises:
+        UserError: The file is missing, damaged or no .npz.
+    """
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as data:
+        loaded = np.load(io.BytesIO(path.read_bytes()))
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with loaded as data:
             return {key: data[key] for key in data.files}
     except FileNotFoundError as error:
         raise UserError(f"expected weights in {path}, but there is no such file") from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged or no .npz file: {error}") from error
 
 
-def _variables(model: Any) -> dict[str, Any]:
-    return {f"{layer.name}/{_short(v)}": v for layer in model.layers for v in layer.weights}
-
-
-def _short(variable: Any) -> str:
-    # Keras 3 says "kernel"; tf_keras says "layer/kernel:0", and depthwise kernels carry another name there.
+def variable_name(variable: Any) -> str:
+    """Returns "kernel" for Keras 3's `kernel` and for tf_keras's `block_1_depthwise/depthwise_kernel:0` alike."""
     name = variable.name.split("/")[-1].split(":")[0]
     return "kernel" if name == "depthwise_kernel" else name
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    return {f"{layer.name}/{variable_name(v)}": v for layer in model.layers for v in layer.weights}

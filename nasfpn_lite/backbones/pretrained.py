@@ -12,8 +12,6 @@ ImageNet's mean colour there.
 """
 
 import hashlib
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import keras
 import numpy as np
 
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.weights import load_arrays, variable_name
 
 SHIPPED = Path(__file__).with_name("mobilenet_v2_imagenet.npz")
 SHIPPED_SHA256 = "33e64c176575113b3c5684b04576260066f9fa22d91b78a0f8a7bc9bb21f0373"
@@ -74,7 +73,7 @@ def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
     changes, loaded = [], []
     for layer in layers:
         arrays = weights[layer.name]
-        expected = {_variable_name(variable): tuple(variable.shape) for variable in layer.weights}
+        expected = {variable_name(variable): tuple(variable.shape) for variable in layer.weights}
         received = {name: array.shape for name, array in arrays.items()}
         if expected != received:
             if layer.name in _LAYERS_THAT_MAY_DIFFER:
@@ -83,7 +82,7 @@ def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
                 f"{source}: layer {layer.name} has {received}, the model needs {expected}. "
                 "These weights belong to another network; give those of the model's own backbone."
             )
-        changes += [(variable, arrays[_variable_name(variable)]) for variable in layer.weights]
+        changes += [(variable, arrays[variable_name(variable)]) for variable in layer.weights]
         loaded.append(layer.name)
     if not loaded:
         ours = [layer.name for layer in model.layers if layer.weights][:3]
@@ -96,15 +95,9 @@ def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
     return loaded
 
 
-def _variable_name(variable: Any) -> str:
-    """Returns "kernel" for Keras 3's `kernel` and for tf_keras's `block_1_depthwise/depthwise_kernel:0` alike."""
-    name = variable.name.split("/")[-1].split(":")[0]
-    return "kernel" if name == "depthwise_kernel" else name
-
-
 def _weights_of(model: Any) -> Weights:
     return {
-        layer.name: {_variable_name(variable): keras.ops.convert_to_numpy(variable) for variable in layer.weights}
+        layer.name: {variable_name(variable): keras.ops.convert_to_numpy(variable) for variable in layer.weights}
         for layer in model.layers
         if layer.weights
     }
@@ -113,36 +106,35 @@ def _weights_of(model: Any) -> Weights:
 def _read_shipped() -> Weights:
     if not SHIPPED.is_file():
         raise BackboneWeightsError(f"{SHIPPED} is missing from this installation; install nasfpn-lite anew.")
-    data = SHIPPED.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
     if digest != SHIPPED_SHA256:
         raise BackboneWeightsError(
             f"{SHIPPED} was altered: expected sha256 {SHIPPED_SHA256}, got {digest}; install nasfpn-lite anew."
         )
-    return _read_npz(io.BytesIO(data), str(SHIPPED))
+    return _read_npz(SHIPPED)
 
 
 def _read_file(path: Path) -> Weights:
     if not path.is_file():
         raise BackboneWeightsError(f"backbone weights {path}: no such file")
     if path.suffix == ".npz":
-        return _read_npz(path, str(path))
+        return _read_npz(path)
     if path.suffix == ".h5":
         return _read_keras_h5(path)
     raise BackboneWeightsError(f"backbone weights {path}: expected a .npz, .h5 or .weights.h5 file")
 
 
-def _read_npz(file: Path | io.BytesIO, name: str) -> Weights:
-    weights: Weights = {}
+def _read_npz(path: Path) -> Weights:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            for key in archive.files:
-                layer, separator, variable = key.rpartition("/")
-                if not separator:
-                    raise BackboneWeightsError(f'{name}: expected arrays named "layer/variable", got {key!r}')
-                weights.setdefault(layer, {})[variable] = archive[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise BackboneWeightsError(f"{name} is no readable .npz file: {error}") from error
+        arrays = load_arrays(path)
+    except UserError as error:
+        raise BackboneWeightsError(f"backbone weights: {error}") from error
+    weights: Weights = {}
+    for key, array in arrays.items():
+        layer, separator, variable = key.rpartition("/")
+        if not separator:
+            raise BackboneWeightsError(f'{path}: expected arrays named "layer/variable", got {key!r}')
+        weights.setdefault(layer, {})[variable] = array
     return weights
 
 

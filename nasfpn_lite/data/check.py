@@ -51,17 +51,8 @@ class _ImageFindings:
     problems: list[Problem]
 
 
-def check_dataset(data_dir: Path) -> list[Problem]:
-    """Returns everything that is wrong with a COCO folder; every image is read.
-
-    Raises:
-        DatasetError: The folder or its annotation files do not exist.
-    """
-    return list(examine_dataset(data_dir).problems)
-
-
 def examine_dataset(data_dir: Path, progress: Callable[[int, int], None] | None = None) -> Examination:
-    """Does what `check_dataset` does and also counts.
+    """Finds everything that is wrong with a COCO folder, and counts what it holds; every image is read.
 
     Args:
         data_dir: A COCO folder.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nasfpn_lite.boxes import clip, to_xywh_from_yxyx, to_yxyx_from_xywh
-from nasfpn_lite.data.problems import DatasetError, check_document, read_document
+from nasfpn_lite.data.problems import DatasetError, annotation_area, check_document, read_document
 from nasfpn_lite.data.records import Category, ImageRecord, Split, category_dicts
 from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.preprocess import ImageError, read_image
@@ -143,14 +143,15 @@ def to_coco_dict(split: Split) -> dict[str, Any]:
     for record in split.images:
         images.append({"id": record.id, "file_name": record.path.name, "width": record.width, "height": record.height})
         boxes = to_xywh_from_yxyx(record.boxes_yxyx)
-        for box, label, crowd in zip(boxes.tolist(), record.classes.tolist(), record.crowd.tolist(), strict=True):
+        columns = (boxes, record.classes, record.areas, record.crowd)
+        for box, label, area, crowd in zip(*(column.tolist() for column in columns), strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": record.id,
                     "category_id": split.categories[label].id,
                     "bbox": box,
-                    "area": box[2] * box[3],
+                    "area": area,
                     "iscrowd": int(crowd),
                 }
             )
@@ -226,4 +227,6 @@ def _make_record(
         boxes_yxyx=clip(to_yxyx_from_xywh(boxes), size).astype(np.float32),
         classes=np.array([class_of[annotation["category_id"]] for annotation in annotations], np.int32),
         crowd=np.array([bool(annotation.get("iscrowd")) for annotation in annotations], bool),
+        # Of the whole box or outline, even if the box was cut at the border: so pycocotools takes it too.
+        areas=np.array([annotation_area(annotation) for annotation in annotations], np.float64),
     )

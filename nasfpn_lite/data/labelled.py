@@ -91,6 +91,20 @@ class ImportResult:
     notes: tuple[str, ...]
 
 
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a UTF-8 text file, with or without a byte order mark.
+
+    Raises:
+        DatasetError: The file cannot be read, or is no such text; the message names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: expected UTF-8 text: {error}; save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: expected UTF-8 text: {error.strerror}") from error
+
+
 def find_images(source: Path) -> list[Path]:
     """Returns all images below a folder, sorted."""
     return sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

@@ -1,7 +1,8 @@
 """What can be wrong with a COCO json. Loading refuses just what is called an error here; `data check` lists all of it.
 
 Errors stop loading. Warnings do not: crowd boxes are not trained on, images without boxes are kept as background, gaps
-in category ids are closed by the category map, boxes at most BORDER_SLACK_PX outside the image are cut at its border.
+in category ids are closed by the category map, boxes at most BORDER_SLACK_PX outside the image are cut at its border,
+for an area of no use the box's is taken.
 """
 
 import json
@@ -165,6 +166,9 @@ def _check_annotations(document: dict[str, Any], file: str) -> Iterator[Problem]
         if annotation.get("iscrowd"):
             message = "marked as crowd; it is neither trained on nor counted as missed"
             yield Problem("warning", "crowd", message, file, **ids)
+        if annotation.get("area") is not None and not _is_area(annotation["area"]):
+            message = f'"area" must be a number >= 0, got {annotation["area"]!r}; the area of the box is taken instead'
+            yield Problem("warning", "bad-area", message, file, **ids)
         if image is None:
             message = f"its image_id {annotation['image_id']} is not among the images"
             yield Problem("error", "unknown-image-id", message, file, **ids)
@@ -192,6 +196,18 @@ def box_problem(
     if outside > _ROUNDING_PX:
         return "warning", "box-clipped", f"{text} reaches {outside:.3g} px outside {width}x{height}; cut at the border"
     return None
+
+
+def annotation_area(annotation: dict[str, Any]) -> float:
+    """Returns the area that a COCO annotation gives, that of its box if it gives none of use; square pixels."""
+    area: Any = annotation.get("area")
+    if _is_area(area):
+        return float(area)
+    return float(annotation["bbox"][2] * annotation["bbox"][3])
+
+
+def _is_area(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value) and value >= 0
 
 
 def _check_images(document: dict[str, Any], file: str) -> Iterator[Problem]:

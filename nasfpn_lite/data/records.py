@@ -29,6 +29,7 @@ class ImageRecord:
         boxes_yxyx: (n, 4) float32, pixels.
         classes: (n,) int32, 0..K-1.
         crowd: (n,) bool: COCO's iscrowd; not trained on.
+        areas: (n,) float64, square pixels: the area in the COCO json, often that of the outline, else the box's.
     """
 
     id: int
@@ -38,6 +39,7 @@ class ImageRecord:
     boxes_yxyx: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
+    areas: np.ndarray
 
 
 @dataclass(frozen=True)

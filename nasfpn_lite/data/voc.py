@@ -15,6 +15,7 @@ from nasfpn_lite.data.labelled import (
     LabelledImage,
     find_images,
     keep_good_box,
+    read_lines,
     split_and_name,
 )
 from nasfpn_lite.data.problems import DatasetError
@@ -79,7 +80,7 @@ def _read_image_sets(folder: Path, stems: set[str], faults: Faults) -> dict[str,
         file = folder / f"{split}.txt"
         if not file.is_file():
             continue
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(read_lines(file), start=1):
             stem, place = line.strip(), f"{file}, line {number}"
             if not stem:
                 continue
@@ -101,6 +102,9 @@ def _read_labelled(
         return None
     except ElementTree.ParseError as error:
         faults.add(f"{xml}, line {error.position[0]}", f"broken XML: {error}")
+        return None
+    except (OSError, LookupError, ValueError) as error:  # the latter two: an encoding that the parser does not know
+        faults.add(str(xml), f"expected UTF-8 text: {error}")
         return None
     said = tuple(_read_side(root, key) for key in ("height", "width"))
     if all(said) and said != (height, width):

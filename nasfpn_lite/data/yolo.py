@@ -8,7 +8,15 @@ without a label file is background, as YOLO has it.
 import math
 from pathlib import Path
 
-from nasfpn_lite.data.labelled import Faults, LabelledBox, LabelledImage, find_images, keep_good_box, split_and_name
+from nasfpn_lite.data.labelled import (
+    Faults,
+    LabelledBox,
+    LabelledImage,
+    find_images,
+    keep_good_box,
+    read_lines,
+    split_and_name,
+)
 from nasfpn_lite.data.problems import DatasetError
 from nasfpn_lite.preprocess import ImageError, read_image
 
@@ -34,7 +42,14 @@ def read_yolo(source: Path, names: tuple[str, ...], faults: Faults) -> list[Labe
             faults.add(str(path), str(error).removeprefix(f"{path}: "))
             continue
         split, file_name = split_and_name(path, source)
-        boxes = _read_labels(_label_file(path, source), names, (height, width), faults)
+        label_file = _label_file(path, source)
+        try:
+            lines = read_lines(label_file) if label_file.is_file() else []
+        except DatasetError as error:
+            # The image goes too: without its labels it would pass for background.
+            faults.add(str(label_file), str(error).removeprefix(f"{label_file}: "))
+            continue
+        boxes = _read_labels(lines, label_file, names, (height, width), faults)
         images.append(LabelledImage(path, split, file_name, height, width, boxes))
     return images
 
@@ -56,11 +71,11 @@ def _label_file(image: Path, source: Path) -> Path:
     return image.with_suffix(".txt")
 
 
-def _read_labels(path: Path, names: tuple[str, ...], size: tuple[int, int], faults: Faults) -> tuple[LabelledBox, ...]:
-    if not path.is_file():
-        return ()
+def _read_labels(
+    lines: list[str], path: Path, names: tuple[str, ...], size: tuple[int, int], faults: Faults
+) -> tuple[LabelledBox, ...]:
     boxes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from nasfpn_lite.data.labelled import read_lines
 from nasfpn_lite.data.problems import DatasetError
 
 _LIST_FILES = ("classes.txt", "obj.names", "classes.names")
@@ -16,11 +17,11 @@ def read_class_names(source: Path) -> tuple[str, ...]:
     """Reads class names, in order, from `data.yaml` (or another .yaml with `names:`), `classes.txt` or `obj.names`.
 
     Raises:
-        DatasetError: There is none, or it is not understood; the message names file and line.
+        DatasetError: There is none, or it is no UTF-8 text or not understood; the message names file and line.
     """
     yaml_files = sorted([*source.glob("*.yaml"), *source.glob("*.yml")], key=lambda path: (path.stem != "data", path))
     for path in yaml_files:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_lines(path)
         start = next((index for index, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
         if start is not None:
             return _check_names(_parse_names(lines, start, path), path)
@@ -28,9 +29,7 @@ def read_class_names(source: Path) -> tuple[str, ...]:
         for name in _LIST_FILES:
             path = folder / name
             if path.is_file():
-                return _check_names(
-                    [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()], path
-                )
+                return _check_names([line.strip() for line in read_lines(path) if line.strip()], path)
     raise DatasetError(
         f"{source}: expected the class names in data.yaml (an entry `names:`) or in classes.txt, one name a line"
     )

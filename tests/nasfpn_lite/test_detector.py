@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from nasfpn_lite.anchors import count_anchors
+from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.genotype import Genotype, MergingCell
@@ -28,7 +28,7 @@ def test_conformance(name: str) -> None:
     for batch in (1, 3):
         images = np.random.default_rng(0).uniform(-1, 1, (batch, 64, 128, 3)).astype(np.float32)
         outputs = {key: np.asarray(value) for key, value in model(images, training=False).items()}
-        anchors = count_anchors(spec)
+        anchors = len(make_anchors(spec))
         assert {key: value.shape for key, value in outputs.items()} == {
             "box_encodings": (batch, anchors, 4),
             "class_logits": (batch, anchors, 5),

@@ -87,9 +87,10 @@ def test_neighbouring_classes_have_clearly_different_colours():
 
 def test_crowds_are_named():
     boxes, classes = np.array([[200, 100, 260, 400]], np.float32), np.zeros(1, np.int32)
+    areas = np.array([18000.0])
     drawn = [
         draw_ground_truth(
-            photo(480, 800), ImageRecord(1, Path("x"), 480, 800, boxes, classes, np.array([crowd])), CATEGORIES
+            photo(480, 800), ImageRecord(1, Path("x"), 480, 800, boxes, classes, np.array([crowd]), areas), CATEGORIES
         )
         for crowd in (False, True)
     ]

@@ -49,14 +49,15 @@ class FakeBatchDetector(FakeDetector):
         raise AssertionError("detect_many was there")
 
 
-def make_split(folder: Path, truth=TRUTH, crowd=()) -> Split:
+def make_split(folder: Path, truth=TRUTH, crowd=(), area=5000.0) -> Split:
     records = []
     for image_id, (boxes, classes) in truth.items():
         path = folder / f"{image_id}.png"
         cv2.imwrite(str(path), np.full((HEIGHT, WIDTH, 3), image_id, np.uint8))
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
         is_crowd = np.array([(image_id, index) in crowd for index in range(len(boxes))], bool)
-        records.append(ImageRecord(image_id, path, HEIGHT, WIDTH, boxes, np.array(classes, np.int32), is_crowd))
+        labels, areas = np.array(classes, np.int32), np.full(len(boxes), area)
+        records.append(ImageRecord(image_id, path, HEIGHT, WIDTH, boxes, labels, is_crowd, areas))
     return Split("test", tuple(records), CATEGORIES)
 
 
@@ -76,6 +77,15 @@ def test_perfect_detections_score_one(tmp_path, kind):
     assert result.summary == expected
     assert result.per_class == {"cat": 1.0, "dog": 1.0}
     assert (result.images, result.objects) == (2, 4)
+
+
+@pytest.mark.parametrize(("area", "size"), [(1000.0, "s"), (5000.0, "m"), (9500.0, "l")])
+def test_objects_are_small_medium_or_large_by_the_annotations_area(tmp_path, area, size):
+    # 32**2 = 1024, 96**2 = 9216; the boxes themselves have 5000 square pixels.
+    summary = evaluate(FakeDetector(perfect()), make_split(tmp_path, area=area)).summary
+    assert {s: (summary[f"AP{s}"], summary[f"AR{s}"]) for s in "sml"} == {
+        s: (1.0, 1.0) if s == size else (None, None) for s in "sml"
+    }
 
 
 def test_shifted_boxes_count_up_to_their_overlap(tmp_path):
@@ -195,8 +205,6 @@ def test_same_numbers_as_pycocotools_on_the_json(shared_dir, dataset, split):
     records = load_split(folder, split)
     results = make_up_results(records, seed=3)
     document = json.loads((folder / f"instances_{split}.json").read_text())
-    for annotation in document["annotations"]:  # COCO's own files have outline areas, records only boxes
-        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = document

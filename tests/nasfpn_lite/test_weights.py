@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.weights import load_weights, save_weights, to_arrays
+from nasfpn_lite.weights import load_arrays, load_weights, save_weights, to_arrays, variable_name
 
 
 def small_model(width: int = 4) -> keras.Model:
@@ -38,6 +38,38 @@ def test_another_model_is_refused_and_left_alone(tmp_path: Path) -> None:
         load_weights(other, tmp_path / "w.npz")
     for key, array in to_arrays(other).items():
         np.testing.assert_array_equal(array, before[key])
+
+
+class Variable:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("kernel", "kernel"),
+        ("block_1_depthwise/depthwise_kernel:0", "kernel"),
+        ("bn_Conv1/moving_mean:0", "moving_mean"),
+    ],
+)
+def test_variable_names_of_both_implementations(name: str, expected: str) -> None:
+    assert variable_name(Variable(name)) == expected
+
+
+def test_a_single_array_and_broken_compression_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    with path.open("wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(UserError, match="w.npz is damaged or no .npz file: it holds a single array"):
+        load_arrays(path)
+    np.savez_compressed(path, **{"conv/kernel": np.arange(1000)})
+    data = bytearray(path.read_bytes())
+    data[60] ^= 255
+    data[120] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="w.npz is damaged"):
+        load_arrays(path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short"])

@@ -9,7 +9,9 @@ from nasfpn_lite.backbones.pretrained import BackboneWeightsError, load_keras_do
 
 def build(top_channels=1280, size=(64, 96)):
     image = keras.Input((*size, 3))
-    taps = build_mobilenet_v2(keras, image, top_channels=top_channels, expanded_c4=False, bn_momentum=0.9)
+    taps = build_mobilenet_v2(
+        keras, image, top_channels=top_channels, expanded_c4=False, bn_momentum=0.9, symmetric_padding=False
+    )
     return keras.Model(image, taps)
 
 

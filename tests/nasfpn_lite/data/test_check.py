@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nasfpn_lite.data.check import check_dataset, examine_dataset
+from nasfpn_lite.data.check import examine_dataset
 from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.problems import DatasetError
 from tests.coco_folder import CocoFolder, jpeg_bytes
@@ -21,17 +21,17 @@ def coco_folder(tmp_path):
 
 def found(folder):
     """(severity, code, file, image id, annotation id) of each problem."""
-    return [(p.severity, p.code, p.file, p.image_id, p.annotation_id) for p in check_dataset(folder)]
+    return [(p.severity, p.code, p.file, p.image_id, p.annotation_id) for p in examine_dataset(folder).problems]
 
 
 def test_a_sound_folder_has_no_problem(coco_folder):
-    assert check_dataset(coco_folder.folder) == []
+    assert examine_dataset(coco_folder.folder).problems == ()
 
 
 def test_problems_in_the_json_are_named(coco_folder):
     coco_folder.document["annotations"][1]["bbox"] = [50, 10, 30, 5]
     coco_folder.write()
-    [problem] = check_dataset(coco_folder.folder)
+    [problem] = examine_dataset(coco_folder.folder).problems
     assert str(problem) == (
         "error [box-outside] instances_train.json, annotation 12, image 2: "
         "box x=50 y=10 width=30 height=5 reaches 20 px outside the image of 60x40 (b.jpg)"
@@ -50,14 +50,14 @@ def test_truncated_image(coco_folder):
 
 def test_what_is_no_image(coco_folder):
     coco_folder.add_image("train/a.jpg", b"<html>not found</html>")
-    [problem] = check_dataset(coco_folder.folder)
+    [problem] = examine_dataset(coco_folder.folder).problems
     assert (problem.severity, problem.code, problem.file) == ("error", "image-unreadable", "train/a.jpg")
     assert "not an image that OpenCV can decode" in problem.message
 
 
 def test_wrong_size_in_the_json(coco_folder):
     coco_folder.add_image("train/a.jpg", jpeg_bytes(40, 61))
-    [problem] = check_dataset(coco_folder.folder)
+    [problem] = examine_dataset(coco_folder.folder).problems
     assert (problem.severity, problem.code, problem.image_id) == ("error", "wrong-size", 1)
     assert problem.message == "the json says 60x40, the image has 61x40"
 
@@ -70,7 +70,7 @@ def test_sides_exchanged_without_exif(coco_folder):
 @pytest.mark.parametrize("orientation", [6, 8])
 def test_exif_with_the_upright_size_in_the_json(coco_folder, orientation):
     coco_folder.add_image("train/a.jpg", jpeg_bytes(60, 40, orientation=orientation))
-    [problem] = check_dataset(coco_folder.folder)
+    [problem] = examine_dataset(coco_folder.folder).problems
     assert (problem.severity, problem.code, problem.file) == ("warning", "exif-rotation", "train/a.jpg")
     assert problem.message == "its EXIF orientation is honoured: it is used upright, 60x40"
 
@@ -81,7 +81,7 @@ def test_exif_with_the_stored_size_in_the_json(coco_folder):
         ("warning", "exif-rotation", "train/a.jpg", 1, None),
         ("error", "exif-size", "train/a.jpg", 1, None),
     ]
-    assert check_dataset(coco_folder.folder)[1].message == (
+    assert examine_dataset(coco_folder.folder).problems[1].message == (
         "the json says 60x40, its size before EXIF rotation, not 40x60; turn the boxes too"
     )
 
@@ -97,7 +97,7 @@ def test_the_same_image_in_two_splits(coco_folder):
     coco_folder.write(name="instances_val.json")
     coco_folder.add_image("val/copy of a.jpg", (coco_folder.folder / "train" / "a.jpg").read_bytes())
     coco_folder.add_image("val/b.jpg", cv2.imencode(".jpg", np.zeros((40, 60, 3), np.uint8))[1].tobytes())
-    [problem] = check_dataset(coco_folder.folder)
+    [problem] = examine_dataset(coco_folder.folder).problems
     assert (problem.severity, problem.code, problem.file) == ("warning", "image-in-two-splits", "val/copy of a.jpg")
     assert "the same image as train/a.jpg of split train" in problem.message
 
@@ -117,7 +117,7 @@ def test_categories_that_differ_between_splits(coco_folder):
     coco_folder.write(document, "instances_val.json")
     for name, shade in (("a", 10), ("b", 20)):
         coco_folder.add_image(f"val/{name}.jpg", jpeg_bytes(40, 60, shade=shade))
-    problems = [p for p in check_dataset(coco_folder.folder) if p.code != "category-gaps"]
+    problems = [p for p in examine_dataset(coco_folder.folder).problems if p.code != "category-gaps"]
     assert [(p.severity, p.code, p.file, p.message) for p in problems] == [
         ("error", "categories-differ", "instances_val.json", "category 1 ('dog') is 'cat' in instances_train.json"),
         (
@@ -134,7 +134,7 @@ def test_broken_json_and_missing_keys_do_not_stop_the_rest(coco_folder):
     (coco_folder.folder / "instances_test.json").write_text("{")
     coco_folder.write({"images": [], "annotations": [{}], "categories": []}, "instances_val.json")
     (coco_folder.folder / "train" / "b.jpg").unlink()
-    codes = Counter((p.file, p.code) for p in check_dataset(coco_folder.folder))
+    codes = Counter((p.file, p.code) for p in examine_dataset(coco_folder.folder).problems)
     assert codes == {
         ("train/b.jpg", "image-missing"): 1,
         ("instances_val.json", "missing-key"): 4,
@@ -147,7 +147,7 @@ def test_broken_json_and_missing_keys_do_not_stop_the_rest(coco_folder):
 def test_no_annotations_at_all(coco_folder):
     coco_folder.document["annotations"] = []
     coco_folder.write()
-    codes = [(p.severity, p.code) for p in check_dataset(coco_folder.folder)]
+    codes = [(p.severity, p.code) for p in examine_dataset(coco_folder.folder).problems]
     assert codes == [
         ("error", "no-annotations"),
         ("warning", "category-unused"),
@@ -159,7 +159,7 @@ def test_no_annotations_at_all(coco_folder):
 def test_a_single_json_with_too_few_images(coco_folder):
     (coco_folder.folder / "instances_train.json").rename(coco_folder.folder / "instances.json")
     (coco_folder.folder / "train").rename(coco_folder.folder / "images")
-    assert [(p.code, p.message) for p in check_dataset(coco_folder.folder)] == [
+    assert [(p.code, p.message) for p in examine_dataset(coco_folder.folder).problems] == [
         ("too-few-images", "2 images cannot be divided into train, val and test")
     ]
 
@@ -177,7 +177,7 @@ def test_summary_and_progress(coco_folder):
 
 def test_nothing_to_check(tmp_path):
     with pytest.raises(DatasetError, match="expected instances_train.json"):
-        check_dataset(tmp_path)
+        examine_dataset(tmp_path)
 
 
 def test_loading_refuses_exactly_the_errors_of_the_json(coco_folder):
@@ -185,7 +185,7 @@ def test_loading_refuses_exactly_the_errors_of_the_json(coco_folder):
     coco_folder.document["annotations"].pop()
     coco_folder.document["categories"].append({"id": 40, "name": "rare"})
     coco_folder.write()
-    warnings = {p.code for p in check_dataset(coco_folder.folder) if p.severity == "warning"}
+    warnings = {p.code for p in examine_dataset(coco_folder.folder).problems if p.severity == "warning"}
     assert warnings == {"box-clipped", "crowd", "category-gaps", "category-unused", "empty-image"}
     assert len(load_split(coco_folder.folder, "train").images) == 2
 

@@ -35,6 +35,7 @@ def test_records(coco_folder):
     assert first.path == coco_folder.folder / "train" / "a.jpg"
     assert first.boxes_yxyx.tolist() == [[5, 10, 35, 30]]
     assert (first.boxes_yxyx.dtype, first.classes.dtype, first.crowd.dtype) == (np.float32, np.int32, bool)
+    assert (first.areas.tolist(), first.areas.dtype) == ([600], np.float64)
     assert first.classes.tolist() == [0]
     assert second.classes.tolist() == [1]
     assert read_record(first).shape == (40, 60, 3)
@@ -77,12 +78,31 @@ def test_crowds_and_empty_images_are_kept(coco_folder):
     first, second = load_split(coco_folder.folder, "train").images
     assert first.crowd.tolist() == [True]
     assert (second.boxes_yxyx.shape, second.classes.shape, second.crowd.shape) == ((0, 4), (0,), (0,))
+    assert second.areas.shape == (0,)
 
 
 def test_boxes_slightly_outside_are_cut(coco_folder):
     coco_folder.document["annotations"][0]["bbox"] = [-1, 0.5, 61.5, 40]
     coco_folder.write()
-    assert load_split(coco_folder.folder, "train").images[0].boxes_yxyx.tolist() == [[0.5, 0, 40, 60]]
+    coco_folder.document["annotations"][0]["area"] = 1234.5
+    coco_folder.write()
+    [image] = load_split(coco_folder.folder, "train").images[:1]
+    assert image.boxes_yxyx.tolist() == [[0.5, 0, 40, 60]]
+    assert image.areas.tolist() == [1234.5]
+
+
+@pytest.mark.parametrize(
+    "area, expected",
+    [(412.25, 412.25), (0, 0), (None, 600), ("", 600), (-1, 600), (float("nan"), 600), (True, 600), ("absent", 600)],
+)
+def test_the_area_is_the_jsons_or_else_the_boxs(coco_folder, area, expected):
+    coco_folder.document["annotations"][0]["area"] = area
+    if area == "absent":
+        del coco_folder.document["annotations"][0]["area"]
+    coco_folder.write()
+    split = load_split(coco_folder.folder, "train")
+    assert split.images[0].areas.tolist() == [expected]
+    assert [annotation["area"] for annotation in to_coco_dict(split)["annotations"]] == [expected, 2400]
 
 
 def test_errors_in_the_json_stop_loading_and_are_named(coco_folder):
@@ -180,6 +200,25 @@ def test_one_json_is_divided_by_seed(coco_folder):
     assert [image.id for image in load_split(coco_folder.folder, "val").images] == ids["val"]
 
 
+@pytest.mark.parametrize("place", ["", "images/"])
+def test_one_json_of_one_class_with_images_in_either_place(coco_folder, place):
+    single_json(coco_folder, 4)
+    coco_folder.document["categories"] = [{"id": 5, "name": "cat"}]
+    for annotation in coco_folder.document["annotations"]:
+        annotation["category_id"] = 5
+    coco_folder.write(name="instances.json")
+    for path in coco_folder.folder.glob("*.jpg"):
+        (coco_folder.folder / place).mkdir(exist_ok=True)
+        path.rename(coco_folder.folder / place / path.name)
+    records = {}
+    for name in ("train", "val", "test"):
+        split = load_split(coco_folder.folder, name)
+        assert split.categories == (Category(5, "cat"),)
+        assert all(image.path.parent == coco_folder.folder / place and image.path.is_file() for image in split.images)
+        records |= {image.id: (image.boxes_yxyx.tolist(), image.classes.tolist()) for image in split.images}
+    assert records == {1: ([[5, 10, 35, 30]], [0]), 2: ([[0, 0, 40, 60]], [0]), 3: ([], []), 4: ([], [])}
+
+
 def test_the_division_is_pinned():
     images = [{"file_name": f"{i}.jpg"} for i in range(6)]
     names = {split: [image["file_name"][0] for image in members] for split, members in divide_images(images, 0).items()}
@@ -194,7 +233,7 @@ def test_too_few_images_to_divide(coco_folder):
 
 
 def test_round_trip(coco_folder, tmp_path):
-    coco_folder.document["annotations"][0]["iscrowd"] = 1
+    coco_folder.document["annotations"][0].update(iscrowd=1, area=412.25)
     coco_folder.write()
     split = load_split(coco_folder.folder, "train")
     document = to_coco_dict(split)
@@ -203,7 +242,7 @@ def test_round_trip(coco_folder, tmp_path):
         "image_id": 1,
         "category_id": 1,
         "bbox": [10, 5, 20, 30],
-        "area": 600,
+        "area": 412.25,
         "iscrowd": 1,
     }
     save_coco(coco_folder.folder / "instances_val.json", document)
@@ -211,7 +250,7 @@ def test_round_trip(coco_folder, tmp_path):
     again = load_split(coco_folder.folder, "val")
     for one, other in zip(split.images, again.images, strict=True):
         assert (one.id, one.height, one.width) == (other.id, other.height, other.width)
-        for name in ("boxes_yxyx", "classes", "crowd"):
+        for name in ("boxes_yxyx", "classes", "crowd", "areas"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert again.categories == split.categories
 

@@ -1,10 +1,11 @@
 import json
 import os
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from nasfpn_lite.data.check import check_dataset
+from nasfpn_lite.data.check import examine_dataset
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.data.importers import import_voc, import_yolo
 from nasfpn_lite.data.problems import DatasetError
@@ -66,7 +67,7 @@ def test_voc_boxes_are_one_based_and_inclusive(put, paths):
         {"id": 2, "image_id": 1, "category_id": 1, "bbox": [0, 0, 60, 40], "area": 2400, "iscrowd": 1},
         {"id": 3, "image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 3], "area": 9, "iscrowd": 0},
     ]
-    assert {p.code for p in check_dataset(paths[1])} == {"crowd", "empty-image"}
+    assert {p.code for p in examine_dataset(paths[1]).problems} == {"crowd", "empty-image"}
 
 
 def test_voc_image_sets_give_the_splits(put, paths):
@@ -120,6 +121,31 @@ def test_faulty_voc_labels_are_named(put, paths, xml, message):
     assert not paths[1].exists()
 
 
+@pytest.mark.parametrize(
+    "encoding, problem", [("gb2312", "multi-byte encodings are not supported"), ("nope", "unknown encoding: nope")]
+)
+def test_voc_labels_in_an_encoding_that_cannot_be_read(put, paths, encoding, problem):
+    put_voc(put)
+    put("Annotations/c.xml", f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
+    with pytest.raises(DatasetError, match=rf"1 faulty labels(.|\n)*c\.xml: expected UTF-8 text: {problem}"):
+        import_voc(*paths)
+    assert import_voc(*paths, skip_bad=True).images == {"all": 2}
+
+
+def test_voc_labels_that_cannot_be_opened(put, paths, monkeypatch):
+    put_voc(put)
+    parse = ElementTree.parse
+
+    def refuse(path):
+        if path.name == "c.xml":
+            raise PermissionError(13, "Permission denied", str(path))
+        return parse(path)
+
+    monkeypatch.setattr(ElementTree, "parse", refuse)
+    with pytest.raises(DatasetError, match=r"1 faulty labels(.|\n)*c\.xml: expected UTF-8 text: .*Permission denied"):
+        import_voc(*paths)
+
+
 def test_voc_without_a_size_is_believed(put, paths):
     put("a.jpg")
     put("a.xml", voc_xml([("cat", 1, 1, 5, 5, 0)], width=0, height=0))
@@ -151,6 +177,13 @@ def test_image_sets_that_do_not_fit(put, paths):
     assert "val.txt, line 1: 'c' is already in train.txt" in str(raised.value)
 
 
+def test_image_sets_must_be_utf8(put, paths):
+    put_voc(put)
+    put("ImageSets/Main/train.txt", "ü\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"train\.txt: expected UTF-8 text: .* byte 0xfc"):
+        import_voc(*paths, skip_bad=True)
+
+
 # --- YOLO
 
 
@@ -174,7 +207,7 @@ def test_yolo_boxes(put, paths):
     boxes = [(a["image_id"], a["category_id"], [round(v, 6) for v in a["bbox"]]) for a in document["annotations"]]
     # The polygon (6, 8), (30, 8), (18, 36) lies in the box 6..30 x 8..36.
     assert boxes == [(1, 2, [10, 5, 20, 30]), (1, 1, [0, 0, 60, 40]), (3, 1, [6, 8, 24, 28])]
-    assert [p.code for p in check_dataset(paths[1])] == ["empty-image"]
+    assert [p.code for p in examine_dataset(paths[1]).problems] == ["empty-image"]
 
 
 @pytest.mark.parametrize(
@@ -235,6 +268,16 @@ def test_faulty_yolo_lines_are_named(put, paths, line, message):
     assert f"{paths[0] / 'labels' / 'c.txt'}, line 3: " in str(raised.value)
     assert message in str(raised.value)
     assert import_yolo(*paths, skip_bad=True).boxes == 4
+
+
+def test_yolo_labels_must_be_utf8(put, paths):
+    put_yolo(put)
+    put("labels/c.txt", "0 0.5 0.5 0.1 0.1\n".encode("utf-16"))
+    with pytest.raises(DatasetError, match=r"1 faulty labels(.|\n)*c\.txt: expected UTF-8 text: .* byte 0xff"):
+        import_yolo(*paths)
+    # Without its labels the image would pass for background.
+    result = import_yolo(*paths, skip_bad=True)
+    assert (result.images, len(result.skipped)) == ({"all": 2}, 1)
 
 
 def test_yolo_labels_without_an_image(put, paths):

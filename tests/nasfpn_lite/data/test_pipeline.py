@@ -30,7 +30,8 @@ def make_split(folder: Path, count: int, boxes: list[list[float]] | None = None)
         path = folder / f"{number}.png"
         cv2.imwrite(str(path), np.full((96, 160, 3), number * 10, np.uint8))
         classes = np.arange(len(array), dtype=np.int32)
-        records.append(ImageRecord(number, path, 96, 160, array, classes, np.zeros(len(array), bool)))
+        crowd, areas = np.zeros(len(array), bool), np.ones(len(array))
+        records.append(ImageRecord(number, path, 96, 160, array, classes, crowd, areas))
     return Split("train", tuple(records), tuple(Category(k, f"class {k}") for k in range(3)))
 
 

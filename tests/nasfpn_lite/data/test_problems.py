@@ -43,6 +43,7 @@ CASES = {
     "box-zero-area": (changed(annotations={"bbox": [10, 5, 0, 30]}), "error", 1, 11),
     "box-outside": (changed(annotations={"bbox": [45, 5, 20, 30]}), "error", 1, 11),
     "box-clipped": (changed(annotations={"bbox": [40.5, 5, 20, 30]}), "warning", 1, 11),
+    "bad-area": (changed(annotations={"area": -600.0}), "warning", 1, 11),
     "crowd": (changed(annotations={"iscrowd": 1}), "warning", 1, 11),
     "unknown-image-id": (
         changed(more_annotations={**SOUND["annotations"][0], "id": 12, "image_id": 9}),
@@ -69,6 +70,17 @@ def test_each_problem_names_image_and_annotation(code):
     assert [(p.code, p.severity, p.file, p.image_id, p.annotation_id) for p in problems] == [
         (code, severity, FILE, image_id, annotation_id)
     ]
+
+
+@pytest.mark.parametrize("area", [600, 412.25, 0, None])
+def test_an_area_may_be_any_number_or_absent(area):
+    assert check_document(changed(annotations={"area": area}), FILE) == []
+
+
+@pytest.mark.parametrize("area", ["600", float("inf"), True])
+def test_other_areas_are_named(area):
+    [problem] = check_document(changed(annotations={"area": area}), FILE)
+    assert problem.message == f'"area" must be a number >= 0, got {area!r}; the area of the box is taken instead'
 
 
 def test_duplicate_image_ids():

@@ -57,6 +57,19 @@ def test_what_is_not_understood_is_named(tmp_path, text, message):
         read_class_names(tmp_path)
 
 
+@pytest.mark.parametrize("file", ["data.yaml", "classes.txt"])
+def test_names_must_be_utf8(tmp_path, file):
+    (tmp_path / file).write_bytes("names: [kühl]".encode("latin-1"))
+    with pytest.raises(DatasetError, match=rf"{file}: expected UTF-8 text: .* byte 0xfc in position 9: .*; save it"):
+        read_class_names(tmp_path)
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "data.yaml").mkdir()
+    with pytest.raises(DatasetError, match=r"data\.yaml: expected UTF-8 text: Is a directory"):
+        read_class_names(tmp_path)
+
+
 def test_no_names_at_all(tmp_path):
     with pytest.raises(DatasetError, match=r"expected the class names in data.yaml .* or in classes.txt"):
         read_class_names(tmp_path)
