@@ -36,20 +36,12 @@ class _Branch:
 
     def apply(self, pyramid: dict[int, Any], output: str) -> Any:
         """Returns (b, N, values) under the name `output`, in float32 also where the network computes in less."""
-        layers, levels = self.blocks.keras.layers, self.spec.neck.levels
-        towers = {level: self.tower(level, pyramid[level]) for level in levels}
-        if self.spec.head.shared_predictors and self.spec.head.separable:
-            # One 1x1 convolution over the locations of all levels: a larger matrix product, and what is
-            # concatenated has the tower's channels instead of all anchors' classes.
-            depthwise, pointwise = self.predictor(levels[0]).parts
-            rows = [self.flat(depthwise(towers[level]), (1, -1, towers[level].shape[-1]), level) for level in levels]
-            x = pointwise(layers.Concatenate(axis=2, name=f"head_{self.branch}_locations")(rows))
-            return layers.Reshape((-1, self.values), dtype="float32", name=output)(x)
-        flat = [self.flat(self.predictor(level)(x), (-1, self.values), level) for level, x in towers.items()]
+        layers = self.blocks.keras.layers
+        flat = []
+        for level in self.spec.neck.levels:
+            x = self.predictor(level)(self.tower(level, pyramid[level]))
+            flat.append(layers.Reshape((-1, self.values), name=f"head_{self.branch}_P{level}_flat")(x))
         return layers.Concatenate(axis=1, dtype="float32", name=output)(flat)
-
-    def flat(self, x: Any, shape: tuple[int, ...], level: int) -> Any:
-        return self.blocks.keras.layers.Reshape(shape, name=f"head_{self.branch}_P{level}_flat")(x)
 
     def tower(self, level: int, x: Any) -> Any:
         for depth in range(1, self.spec.head.depth + 1):
