@@ -29,38 +29,25 @@ def add_variant_arguments(parser: argparse.ArgumentParser) -> None:
     add_variant_options(parser)
 
 
-def add_variant_options(parser: argparse.ArgumentParser, *, classes: bool = True) -> None:
-    """Adds --size, --classes and --genotype, for verbs that name the variant in their own way.
-
-    Args:
-        classes: False leaves --classes out, where the data alone decides it.
-    """
+def add_variant_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --size, --classes and --genotype, for verbs that name the variant in their own way."""
     group = parser.add_argument_group("changes to the variant")
     group.add_argument("--size", metavar="S", help="input size in pixels: S or HxW, multiples of 64")
-    if classes:
-        group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
+    group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
     group.add_argument("--genotype", metavar="FILE", type=Path, help="JSON file with the graph of the NAS-FPN neck")
 
 
-def spec_from_args(
-    args: argparse.Namespace, *, variant: str | None = None, num_classes: int | None = None
-) -> DetectorSpec:
+def spec_from_args(args: argparse.Namespace, *, variant: str | None = None) -> DetectorSpec:
     """Builds the spec that the options ask for.
 
     Args:
         variant: Name to look up; None for `args.variant`.
-        num_classes: Used where --classes is absent; None keeps the variant's own number.
 
     Raises:
         SpecError: The name is unknown, or an option does not fit the variant.
     """
-    asked = getattr(args, "classes", None)
-    return get_spec(
-        args.variant if variant is None else variant,
-        size=args.size,
-        num_classes=num_classes if asked is None else asked,
-        genotype=args.genotype,
-    )
+    name = args.variant if variant is None else variant
+    return get_spec(name, size=args.size, num_classes=args.classes, genotype=args.genotype)
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

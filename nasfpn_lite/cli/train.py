@@ -31,14 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains."""
-    if args.classes is not None:
-        raise UserError("train takes the number of classes from the data; leave --classes out")
     spec = spec_from_args(args)
+    from nasfpn_lite.data.coco import load_split
     from nasfpn_lite.recipes import PRESETS, RecipeError
     from nasfpn_lite.train import TrainingJob, train
 
     if args.preset not in PRESETS:
         raise RecipeError(f"unknown preset {args.preset!r}; there are {', '.join(PRESETS)}")
+    if args.classes is not None:
+        found = len(load_split(args.data, "train", seed=args.seed).categories)
+        if args.classes != found:
+            raise UserError(f"--classes says {args.classes}, but {args.data} has {found}; leave --classes out")
     recipe = PRESETS[args.preset]
     changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate", "precision")}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in changes.items() if value is not None})

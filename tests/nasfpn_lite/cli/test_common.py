@@ -7,7 +7,6 @@ import pytest
 from nasfpn_lite.cli.common import (
     add_json_argument,
     add_variant_arguments,
-    add_variant_options,
     seed_number,
     spec_from_args,
 )
@@ -35,22 +34,8 @@ def test_size_and_classes_change_the_variant():
     assert args.json is True
 
 
-def test_classes_given_by_the_user_win_over_those_of_the_data():
-    assert spec_from_args(parse("ssdlite"), num_classes=5).num_classes == 5
-    assert spec_from_args(parse("ssdlite", "--classes", "7"), num_classes=5).num_classes == 7
-
-
 def test_variant_can_be_named_by_another_argument():
     assert spec_from_args(parse("a/run"), variant="ssdlite") == VARIANTS["ssdlite"]
-
-
-def test_a_verb_can_leave_the_classes_to_its_data():
-    parser = argparse.ArgumentParser()
-    add_variant_options(parser, classes=False)
-    args = parser.parse_args(["--size", "192"])
-    assert spec_from_args(args, variant="ssdlite", num_classes=4).num_classes == 4
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--classes", "4"])
 
 
 def test_unknown_variant_is_a_user_error():

@@ -129,7 +129,8 @@ def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for more, message in (
         ([], "holds a run already; add --resume"),
         (["--preset", "best"], "unknown preset 'best'"),
-        (["--classes", "3"], "takes the number of classes from the data"),
+        (["--classes", "3"], "--classes says 3, but"),
+        (["--classes", "1"], "holds a run already"),
         (["--epochs", "0"], "epochs must be positive"),
     ):
         assert main(train_arguments(data, run, *more)) == 2
