@@ -25,6 +25,7 @@ from nasfpn_lite.weights import load_arrays, to_arrays
 
 _SHOWN_LINES = 12
 JOB_FILE, RESULT_FILE, WEIGHTS_FILE, IMAGES_FILE = "job.json", "result.json", "weights.npz", "images.npy"
+TRAINED_FILE, RANGES = "trained.npz", "range/"  # a quantization-aware training's result; prefix of the ranges in it
 
 
 class ConversionError(UserError):
@@ -38,12 +39,15 @@ class Source:
     Attributes:
         split_seed: See `Metadata`.
         weights: "layer/variable" -> array, as `weights.to_arrays(model)` gives for any backend; None for random ones.
+        trained: Result of a quantization-aware training for recipes that need one: folded weights, and
+            "range/layer" -> (min, max).
     """
 
     spec: DetectorSpec
     categories: tuple[Category, ...]
     weights: dict[str, np.ndarray] | None
     split_seed: int | None = None
+    trained: dict[str, np.ndarray] | None = None
 
     @classmethod
     def from_run(cls, run: Run) -> "Source":
@@ -140,6 +144,8 @@ def convert_all(
         (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
         if source.weights is not None:
             np.savez(folder / WEIGHTS_FILE, **source.weights)  # type: ignore[arg-type]
+        if source.trained is not None:
+            np.savez(folder / TRAINED_FILE, **source.trained)  # type: ignore[arg-type]
         if calibration is not None:
             np.save(folder / IMAGES_FILE, calibration.images)
         results = _run_worker(folder)

@@ -1,6 +1,6 @@
-"""How numbers are stored in a .tflite: the four recipes, by the names that ai-edge-quantizer gives them.
+"""How numbers are stored in a .tflite: the recipes, by the names that ai-edge-quantizer gives them.
 
-Grammar: ranges of activations `dynamic` or `static`, then `w`eights and `a`ctivations as `i`nteger or `f`loating
+Grammar: ranges of activations `dynamic`, `static` or trained (`qat`), then `w`eights and `a`ctivations as `i`nteger or `f`loating
 `p`oint with their bits.
 """
 
@@ -17,17 +17,19 @@ class Recipe:
 
     Attributes:
         weight_bits: 32, 16 (float) or 8 (integer, a scale per output channel).
-        integer_activations: All arithmetic is int8, the image and the raw outputs too; needs calibration images.
+        integer_activations: All arithmetic is int8, the image and the raw outputs too.
+        trained: Made by quantization-aware training, not from a run alone.
     """
 
     name: str
     weight_bits: int
     integer_activations: bool = False
+    trained: bool = False
 
     @property
     def needs_calibration(self) -> bool:
         """Whether ranges of activations must be measured on images."""
-        return self.integer_activations
+        return self.integer_activations and not self.trained
 
 
 RECIPES: dict[str, Recipe] = {
@@ -37,6 +39,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("float16", weight_bits=16),
         Recipe("dynamic_wi8_afp32", weight_bits=8),
         Recipe("static_wi8_ai8", weight_bits=8, integer_activations=True),
+        Recipe("qat_wi8_ai8", weight_bits=8, integer_activations=True, trained=True),
     )
 }
 

@@ -4,7 +4,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from nasfpn_lite.converters.calibration import as_batches, make_synthetic_calibration
-from nasfpn_lite.converters.convert import IMAGES_FILE, JOB_FILE, RESULT_FILE, WEIGHTS_FILE, ConversionError
+from nasfpn_lite.converters.convert import (
+    IMAGES_FILE,
+    JOB_FILE,
+    RANGES,
+    RESULT_FILE,
+    TRAINED_FILE,
+    WEIGHTS_FILE,
+    ConversionError,
+)
 from nasfpn_lite.converters.detect_form import append_detection
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import SIGNATURE, load_converter
@@ -39,10 +46,11 @@ class _Job:
     images: np.ndarray | None
     calibration_source: str | None
     split_seed: int | None
+    trained: Path | None
 
     @classmethod
     def read(cls, folder: Path, data: dict[str, Any]) -> "_Job":
-        weights, images = folder / WEIGHTS_FILE, folder / IMAGES_FILE
+        weights, images, trained = folder / WEIGHTS_FILE, folder / IMAGES_FILE, folder / TRAINED_FILE
         return cls(
             spec=DetectorSpec.from_dict(data["spec"]),
             categories=tuple(Category(**entry) for entry in data["categories"]),
@@ -51,6 +59,7 @@ class _Job:
             images=np.load(images) if images.is_file() else None,
             calibration_source=data["calibration_source"],
             split_seed=data["split_seed"],
+            trained=trained if trained.is_file() else None,
         )
 
 
@@ -69,19 +78,47 @@ def _work(folder: Path) -> list[float]:
     data = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     job = _Job.read(folder, data)
     converter_module = load_converter()
-    with tempfile.TemporaryDirectory(dir=folder) as saved_model:
-        _export(_build_model(job), saved_model)
-        raw: dict[str, bytes] = {}
-        seconds = []
-        for target in data["targets"]:
-            started = time.perf_counter()
-            recipe = get_recipe(target["recipe"])
-            if recipe.name not in raw:
-                raw[recipe.name] = _convert_raw(converter_module, saved_model, recipe, job.images)
-            content = _finish(raw[recipe.name], job, recipe, target["form"])
-            write_bytes_atomically(Path(target["path"]), content)
-            seconds.append(time.perf_counter() - started)
+    model: Any = None
+    raw: dict[str, bytes] = {}
+    seconds = []
+    for target in data["targets"]:
+        started = time.perf_counter()
+        recipe = get_recipe(target["recipe"])
+        if recipe.name not in raw:
+            if model is None and not recipe.trained:
+                model = _build_model(job)
+            network = _build_integer_network(job, recipe, model) if recipe.integer_activations else model
+            with tempfile.TemporaryDirectory(dir=folder) as saved_model:
+                _export(network, saved_model)
+                raw[recipe.name] = _convert_raw(converter_module, saved_model, recipe)
+        content = _finish(raw[recipe.name], job, recipe, target["form"])
+        write_bytes_atomically(Path(target["path"]), content)
+        seconds.append(time.perf_counter() - started)
     return seconds
+
+
+def _build_integer_network(job: _Job, recipe: Recipe, model: Any) -> Any:
+    """Builds the folded network whose values lie on int8 grids: measured ones, or those it was trained with."""
+    from nasfpn_lite.converters.qat_plan import plan_quantization
+    from nasfpn_lite.converters.ranges import measure_ranges, put_on_grids
+    from nasfpn_lite.detector import build_detector
+    from nasfpn_lite.folding import folded_detector, unshare
+    from nasfpn_lite.weights import load_arrays, set_arrays, to_arrays
+
+    if recipe.trained:
+        if job.trained is None:
+            raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
+        spec, arrays = unshare(job.spec, {})[0], load_arrays(job.trained)
+        ranges = {key[len(RANGES) :]: tuple(arrays.pop(key).tolist()) for key in list(arrays) if key.startswith(RANGES)}
+    elif job.images is None:
+        raise UserError(f"{recipe.name} needs calibration images")
+    else:
+        spec, arrays = folded_detector(job.spec, to_arrays(model))
+        ranges = {}
+    folded = build_detector(spec, folded=True)
+    set_arrays(folded, arrays)
+    plan = plan_quantization(folded)
+    return put_on_grids(folded, plan, ranges or measure_ranges(folded, plan, as_batches(job.images)))
 
 
 def _build_model(job: _Job) -> Any:
@@ -103,7 +140,7 @@ def _build_model(job: _Job) -> Any:
 
 
 def _export(model: Any, folder: str) -> None:
-    """Writes a saved model for one image, variables frozen: the quantizer's calibrator cannot read variables."""
+    """Writes a saved model for one image, variables frozen: the converter then sees constants only."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -115,7 +152,7 @@ def _export(model: Any, folder: str) -> None:
     tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: serve})
 
 
-def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:
+def _convert_raw(module: Any, saved_model: str, recipe: Recipe) -> bytes:
     import tensorflow as tf
 
     converter = module.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
@@ -124,16 +161,6 @@ def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarr
     if recipe.weight_bits == 16:
         converter.target_spec.supported_types = [tf.float16]
     if recipe.integer_activations:
-        if images is None:
-            raise UserError(f"{recipe.name} needs calibration images")
-        batches = as_batches(images)
-
-        def representative() -> Iterator[dict[str, np.ndarray]]:
-            for batch in batches:
-                yield {_INPUT: batch}
-
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [module.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     graph = Graph(converter.convert())
     replace_tiles(graph)

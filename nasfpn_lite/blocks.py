@@ -16,32 +16,43 @@ class Blocks:
 
     Attributes:
         keras: The module `keras`, or `tf_keras` for quantization-aware training. Only layers that both have are used.
+        folded: Leave batch norms out and give the convolutions before them a bias; see `folding`.
     """
 
     keras: Any
     activation: str
     bn_momentum: float
+    folded: bool = False
 
     def act(self, x: Any, name: str) -> Any:
         """Applies the detector's activation."""
         limit = 6.0 if self.activation == "relu6" else None
         return self.keras.layers.ReLU(max_value=limit, name=name)(x)
 
-    def batch_norm(self, x: Any, name: str) -> Any:
-        """Applies batch normalization."""
+    def batch_norm(self, x: Any, name: str, *, foldable: bool = True) -> Any:
+        """Applies batch normalization.
+
+        Args:
+            foldable: False where others use x too: a folded network then scales and shifts x in a layer of its own.
+        """
+        if self.folded:
+            return x if foldable else self.keras.layers.DepthwiseConv2D(1, name=name)(x)
         return self.keras.layers.BatchNormalization(momentum=self.bn_momentum, epsilon=BN_EPSILON, name=name)(x)
 
     def project(self, x: Any, width: int, name: str) -> Any:
         """1x1 convolution and batch norm, no activation: (b, h, w, any) -> (b, h, w, width)."""
-        x = self.keras.layers.Conv2D(width, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+        conv = self.keras.layers.Conv2D(
+            width, 1, use_bias=self.folded, kernel_initializer="he_normal", name=f"{name}_conv"
+        )
+        x = conv(x)
         return self.batch_norm(x, f"{name}_bn")
 
     def conv3x3(self, width: int, *, separable: bool, name: str, strides: int = 1) -> "Conv3x3":
-        """Makes a 3x3 convolution without bias, which can be applied at several levels."""
+        """Makes a 3x3 convolution for a batch norm to follow, which can be applied at several levels."""
         layers, initializers = self.keras.layers, self.keras.initializers
         if not separable:
             conv = layers.Conv2D(
-                width, 3, strides, "same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+                width, 3, strides, "same", use_bias=self.folded, kernel_initializer="he_normal", name=f"{name}_conv"
             )
             return Conv3x3((conv,))
         # Variance 1/9 keeps the signal's variance through a depthwise 3x3.
@@ -53,7 +64,9 @@ class Blocks:
             depthwise_initializer=initializers.RandomNormal(stddev=1 / 3),
             name=f"{name}_depthwise",
         )
-        pointwise = layers.Conv2D(width, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise")
+        pointwise = layers.Conv2D(
+            width, 1, use_bias=self.folded, kernel_initializer="he_normal", name=f"{name}_pointwise"
+        )
         return Conv3x3((depthwise, pointwise))
 
     def predictor(self, channels: int, *, separable: bool, is_class: bool, name: str) -> "Conv3x3":

@@ -14,12 +14,15 @@ _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_fea
 _RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
-def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99) -> Any:
+def build_detector(
+    spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False
+) -> Any:
     """Builds a detector with random weights.
 
     Args:
         keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
+        folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
@@ -27,14 +30,16 @@ def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float 
     """
     if keras is None:
         import keras  # type: ignore[no-redef]
-    blocks = Blocks(keras, spec.activation, bn_momentum)
+    if folded and spec.head.shared_towers:
+        raise ValueError("one convolution cannot hold the batch norms of several levels; see folding.unshare")
+    blocks = Blocks(keras, spec.activation, bn_momentum, folded)
     image = keras.Input((*spec.image_size, 3), name="image")
-    features = _build_backbone(keras, image, spec, bn_momentum)
+    features = _build_backbone(keras, image, spec, bn_momentum, folded)
     pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)
     return keras.Model(image, build_head(blocks, pyramid, spec), name="detector")
 
 
-def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: float) -> dict[str, Any]:
+def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: float, folded: bool) -> dict[str, Any]:
     backbone = spec.backbone
     if backbone.name == "mobilenet_v2":
         return build_mobilenet_v2(
@@ -44,5 +49,6 @@ def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: flo
             expanded_c4=backbone.expanded_c4,
             bn_momentum=bn_momentum,
             symmetric_padding=backbone.symmetric_padding,
+            folded=folded,
         )
-    return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum)
+    return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum, folded=folded)

@@ -43,7 +43,11 @@ def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[
         if level > top + 1:
             below = blocks.act(below, f"fpn_P{level - 1}_act")
         pyramid[level] = smooth(below, f"fpn_P{level}", strides=2)
-    return {level: blocks.batch_norm(x, f"fpn_P{level}_bn") for level, x in pyramid.items()}
+    used_above = range(top, neck.max_level)
+    return {
+        level: blocks.batch_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
+        for level, x in pyramid.items()
+    }
 
 
 def build_ssdlite_features(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:

@@ -40,21 +40,25 @@ _BLOCKS = (
 class _Layers:
     """The few layers the network is made of, with the options that all of them share."""
 
-    def __init__(self, keras: ModuleType, bn_momentum: float, symmetric_padding: bool) -> None:
+    def __init__(self, keras: ModuleType, bn_momentum: float, symmetric_padding: bool, folded: bool) -> None:
         self.layers = keras.layers
         self.bn_momentum = bn_momentum
         self.symmetric_padding = symmetric_padding
+        self.folded = folded
 
     def conv(self, x: Any, filters: int, name: str, stride: int = 1, size: int = 1) -> Any:
         x, padding = self._pad(x, name, stride)
-        conv = self.layers.Conv2D(filters, size, strides=stride, padding=padding, use_bias=False, name=name)
+        conv = self.layers.Conv2D(filters, size, strides=stride, padding=padding, use_bias=self.folded, name=name)
         return conv(x)
 
     def depthwise(self, x: Any, name: str, stride: int) -> Any:
         x, padding = self._pad(x, name, stride)
-        return self.layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=False, name=name)(x)
+        conv = self.layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=self.folded, name=name)
+        return conv(x)
 
     def norm(self, x: Any, name: str) -> Any:
+        if self.folded:
+            return x
         return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=name)(x)
 
     def relu6(self, x: Any, name: str) -> Any:
@@ -90,6 +94,7 @@ def build_mobilenet_v2(
     expanded_c4: bool,
     bn_momentum: float,
     symmetric_padding: bool,
+    folded: bool = False,
 ) -> dict[str, Any]:
     """Puts MobileNetV2 on an image tensor of even height and width.
 
@@ -103,11 +108,12 @@ def build_mobilenet_v2(
             weights comes down to, instead of at the bottom and right as TensorFlow's "same" does. Makes five PAD
             operations in TFLite: XNNPACK fuses them at no cost; without it, they added 2 % to the time of float32
             and 11 % to that of int8 (benchmarks/results/padding.md).
+        folded: Leave batch norms out and give every convolution a bias; see `folding`.
 
     Returns:
         {"C3": (B, H/8, W/8, 32), "C4": (B, H/16, W/16, 96 or 576), "C5": (B, H/32, W/32, 320 or top_channels)}
     """
-    layers = _Layers(keras, bn_momentum, symmetric_padding)
+    layers = _Layers(keras, bn_momentum, symmetric_padding, folded)
     x = layers.conv(image, 32, "Conv1", stride=2, size=3)
     x = layers.relu6(layers.norm(x, "bn_Conv1"), "Conv1_relu")
     outputs, expansions = {}, {}

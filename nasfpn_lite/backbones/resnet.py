@@ -25,9 +25,10 @@ _BOTTLENECK_EXPANSION = 4
 class _Layers:
     """Convolution, batch norm and ReLU with the options that all of them share."""
 
-    def __init__(self, keras: ModuleType, bn_momentum: float) -> None:
+    def __init__(self, keras: ModuleType, bn_momentum: float, folded: bool) -> None:
         self.layers = keras.layers
         self.bn_momentum = bn_momentum
+        self.folded = folded
 
     def conv_bn(self, x: Any, filters: int, size: int, name: str, stride: int = 1) -> Any:
         x = self.layers.Conv2D(
@@ -35,10 +36,12 @@ class _Layers:
             size,
             strides=stride,
             padding="same",
-            use_bias=False,
+            use_bias=self.folded,
             kernel_initializer="lecun_normal",
             name=f"{name}_conv",
         )(x)
+        if self.folded:
+            return x
         return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")(x)
 
     def relu(self, x: Any, name: str) -> Any:
@@ -60,19 +63,22 @@ class _Layers:
         return self.join(shortcut, self.conv_bn(x, channels, 1, f"{name}_3"), name)
 
 
-def build_resnet(keras: ModuleType, image: Any, *, depth: Depth, bn_momentum: float) -> dict[str, Any]:
+def build_resnet(
+    keras: ModuleType, image: Any, *, depth: Depth, bn_momentum: float, folded: bool = False
+) -> dict[str, Any]:
     """Puts a ResNet on an image tensor.
 
     Args:
         keras: The Keras to build with, `keras` or `tf_keras`.
         image: (B, H, W, 3).
         bn_momentum: Momentum of all batch norms (.997 in the TPU code).
+        folded: Leave batch norms out and give every convolution a bias; see `folding`.
 
     Returns:
         {"C3": stride 8, "C4": stride 16, "C5": stride 32}, with 128, 256, 512 channels for depth 10 and
         512, 1024, 2048 for the deeper ones.
     """
-    layers = _Layers(keras, bn_momentum)
+    layers = _Layers(keras, bn_momentum, folded)
     block = layers.basic_block if depth in _BASIC_DEPTHS else layers.bottleneck_block
     x = layers.relu(layers.conv_bn(image, 64, 7, "conv1", stride=2), "conv1_relu")
     x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1_pool")(x)
