@@ -85,18 +85,23 @@ def _load_run(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[So
     source = Source.from_run(run)
     if not needs_calibration:
         return source, None
-    data = args.data or _find_training_data(run.recipe)
+    data = args.data or find_training_data(run.recipe)
     split = load_split(data, "train", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
     return source, load_calibration(split, run.spec, source=f"{data.resolve().name}/train", force=args.force)
 
 
-def _find_training_data(recipe: dict[str, Any]) -> Path:
+def find_training_data(recipe: dict[str, Any]) -> Path:
+    """Returns the folder that a run was trained on, as its recipe.json has it.
+
+    Raises:
+        UserError: It is not recorded, or gone.
+    """
     recorded = recipe.get("data")
     if not recorded:
-        raise UserError("static_wi8_ai8 needs photos to calibrate with; give their COCO folder with --data DIR")
+        raise UserError("int8 needs photos to calibrate with; give their COCO folder with --data DIR")
     if not Path(recorded).is_dir():
         raise UserError(
-            f"static_wi8_ai8 needs photos to calibrate with, but the folder that the run was trained on, {recorded}, "
+            f"int8 needs photos to calibrate with, but the folder that the run was trained on, {recorded}, "
             "is gone; give a COCO folder with --data DIR"
         )
     return Path(recorded)

@@ -5,7 +5,7 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nasfpn_lite.converters.recipes import RECIPES
+from nasfpn_lite.converters.recipes import ALL_RECIPES
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.postprocess import PostprocessSpec
@@ -41,9 +41,9 @@ class Metadata:
     split_seed: int | None = None
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS or self.recipe not in RECIPES:
+        if self.form not in FORMS or self.recipe not in ALL_RECIPES:
             raise UserError(
-                f"expected a form of {FORMS} and a recipe of {tuple(RECIPES)}, got {self.form!r} and {self.recipe!r}"
+                f"expected a form of {FORMS} and a recipe of {tuple(ALL_RECIPES)}, got {self.form!r} and {self.recipe!r}"
             )
         if len(self.categories) != self.spec.num_classes:
             raise UserError(f"expected {self.spec.num_classes} categories, got {len(self.categories)}")

@@ -103,7 +103,8 @@ class PlannedConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
         return []
 
     def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
-        """Does nothing."""
+        """Has nothing to set."""
+        del quantize_activations
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """Names the output's quantizer."""

@@ -32,6 +32,7 @@ class Recipe:
         return self.integer_activations and not self.trained
 
 
+# Those that `convert` makes of a run; the other one needs a training of its own.
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -39,13 +40,14 @@ RECIPES: dict[str, Recipe] = {
         Recipe("float16", weight_bits=16),
         Recipe("dynamic_wi8_afp32", weight_bits=8),
         Recipe("static_wi8_ai8", weight_bits=8, integer_activations=True),
-        Recipe("qat_wi8_ai8", weight_bits=8, integer_activations=True, trained=True),
     )
 }
+QAT = Recipe("qat_wi8_ai8", weight_bits=8, integer_activations=True, trained=True)
+ALL_RECIPES: dict[str, Recipe] = {**RECIPES, QAT.name: QAT}
 
 
 def get_recipe(name: str) -> Recipe:
     """Looks a recipe up by name."""
-    if name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]
+    if name not in ALL_RECIPES:
+        raise UserError(f"unknown recipe {name!r}; there are {', '.join(ALL_RECIPES)}")
+    return ALL_RECIPES[name]

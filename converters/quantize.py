@@ -1,0 +1,84 @@
+"""Quantization-aware training of a run, then the .tflite files of its result. tf_keras stays in a subprocess."""
+
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasfpn_lite.converters.convert import Converted, Source, Target, check_free, convert_all
+from nasfpn_lite.converters.processes import package_environment
+from nasfpn_lite.converters.qat_recipe import ERROR_FILE, JOB_FILE, QAT_FOLDER, TRAINED_FILE, QatJob
+from nasfpn_lite.converters.recipes import QAT
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.files import write_text_atomically
+from nasfpn_lite.runs import CHECKPOINT_FILE, load_run, read_json
+from nasfpn_lite.weights import load_arrays
+
+_PACKAGES = ("tf_keras", "tensorflow_model_optimization")
+
+
+class QuantizationError(UserError):
+    """The training process failed; what it said is on stderr."""
+
+
+def quantize(
+    job: QatJob, output: Path, forms: Sequence[str] = ("raw",), *, resume: bool = False
+) -> list[Converted]:
+    """Trains on int8 grids and makes a .tflite of each form.
+
+    Args:
+        output: Folder for NAME_qat_wi8_ai8_FORM.tflite; output/qat holds the training, which `resume` goes on with:
+            weights, ranges, optimizer and averages are those of a training that was never interrupted.
+
+    Raises:
+        UserError: Files are there already, packages are missing, or the training cannot start or go on.
+    """
+    run = load_run(job.run)
+    name = Path(job.run).resolve().name
+    targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(forms)]
+    check_free([target.path for target in targets], force=job.force)
+    missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f'{QAT.name} needs {" and ".join(missing)}; install with: pip install "nasfpn-lite[qat]"')
+    folder = output / QAT_FOLDER
+    _prepare(job, folder, resume=resume)
+    if not (folder / TRAINED_FILE).is_file():
+        _train(folder)
+    source = dataclasses.replace(Source.from_run(run), trained=load_arrays(folder / TRAINED_FILE))
+    return convert_all(source, targets, force=job.force)
+
+
+def _prepare(job: QatJob, folder: Path, *, resume: bool) -> None:
+    """Writes the job, or compares it with the one that is to go on."""
+    text = json.dumps(job.to_dict(), indent=1) + "\n"
+    started = any((folder / name).is_file() for name in (CHECKPOINT_FILE, TRAINED_FILE))
+    if started and not resume and not job.force:
+        raise UserError(f"{folder} holds a training already; go on with --resume, or choose another -o")
+    if started and resume:
+        before, now = QatJob.from_dict(read_json(folder / JOB_FILE)), job
+        if dataclasses.replace(before, force=now.force) != now:
+            raise UserError(f"{folder} was started with other options; resume with the same ones")
+        return
+    for name in (CHECKPOINT_FILE, TRAINED_FILE):
+        (folder / name).unlink(missing_ok=True)
+    write_text_atomically(folder / JOB_FILE, text)
+
+
+def _train(folder: Path) -> None:
+    """Runs the training process; its progress goes to our stderr."""
+    (folder / ERROR_FILE).unlink(missing_ok=True)
+    environment = {**package_environment(), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", "nasfpn_lite.converters.qat_worker", str(folder)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # the terminal has interrupted it too
+        raise
+    if (folder / ERROR_FILE).is_file():
+        raise QuantizationError(str(read_json(folder / ERROR_FILE)["error"]))
+    if code != 0:
+        raise QuantizationError(f"the training process ended with exit code {code}; go on with --resume")
