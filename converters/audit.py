@@ -30,6 +30,8 @@ class Port:
     """An input or output.
 
     Attributes:
+        name: That of the signature, if there is one.
+        shape: () for a scalar, and where the file states none.
         scale: None where the values are not quantized.
     """
 
@@ -119,12 +121,12 @@ def audit_file(path: Path) -> Audit:
     main, operators = graphs[0], [operator for graph in graphs for operator in graph.operators]
     delegation = _try_delegation(path, main)
     refused = _refusals(main, delegation)
-    shares = _shares(operators)
+    shares, names = _shares(operators), _signature_names(model)
     audit = Audit(
         path=path,
         size_bytes=path.stat().st_size,
-        inputs=tuple(_port(tensor) for tensor in main.inputs),
-        outputs=tuple(_port(tensor) for tensor in main.outputs),
+        inputs=tuple(_port(tensor, names) for tensor in main.inputs),
+        outputs=tuple(_port(tensor, names) for tensor in main.outputs),
         multiply_adds=sum(operator.multiply_adds for operator in operators),
         int8_multiply_add_share=shares["int8"],
         int16x8_multiply_add_share=shares["int16x8"],
@@ -143,10 +145,10 @@ def audit_file(path: Path) -> Audit:
         claims=find_claims(path, model),
         warnings=(),
     )
-    return replace(audit, warnings=tuple(_find_warnings(audit, main)))
+    return replace(audit, warnings=tuple(_find_warnings(audit, main, names)))
 
 
-def _find_warnings(audit: Audit, graph: GraphView) -> Iterator[str]:
+def _find_warnings(audit: Audit, graph: GraphView, names: dict[int, str]) -> Iterator[str]:
     if audit.claims and audit.multiply_adds and audit.int8_multiply_add_share < LEAST_HONEST_SHARE:
         yield (
             f"{' and '.join(audit.claims)} {'says' if len(audit.claims) == 1 else 'say'} int8, but only "
@@ -156,16 +158,16 @@ def _find_warnings(audit: Audit, graph: GraphView) -> Iterator[str]:
         )
     for output, scale in find_shared_scales(graph):
         yield (
-            f"output {output.name} holds scores and boxes with one scale of {scale:.3g}: a score of 0..1 has only "
-            f"{math.floor(1 / scale)} steps; give them separate outputs"
+            f"output {names.get(output.index, output.name)} holds scores and boxes with one scale of {scale:.3g}: "
+            f"a score of 0..1 has only {math.floor(1 / scale)} steps; give them separate outputs"
         )
     if audit.fake_quant_count:
-        yield f"{audit.fake_quant_count} operators of simulated quantization are left over; convert without them"
-    if audit.stray_conversions:
-        first = audit.stray_conversions[0]
+        yield f"operators of simulated quantization are left over ({audit.fake_quant_count}); convert without them"
+    strays = [stray for stray in audit.stray_conversions if stray.interrupts]
+    if strays:
         yield (
-            f"{len(audit.stray_conversions)} QUANTIZE or DEQUANTIZE operators stand in the midst of the graph; "
-            f"the first: {first.types} {first.where}"
+            f"QUANTIZE and DEQUANTIZE operators interrupt the quantized arithmetic ({len(strays)}); "
+            f"the first: {strays[0].types} {strays[0].where}"
         )
     slow = sum(refusal.multiply_adds for refusal in audit.refused)
     if slow:
@@ -211,16 +213,23 @@ def _count(operators: Sequence[OperatorView]) -> tuple[OperatorCount, ...]:
 
 def _count_weights(operators: Sequence[OperatorView]) -> dict[str, int]:
     counts = {"per_channel": 0, "per_tensor": 0, "float": 0}
-    for weights in (operator.weights for operator in operators):
-        if weights is None:
-            continue
-        channels = weights.shape[weights.axis] if weights.shape else 1
-        quantized = "per_channel" if len(weights.scales) == channels else "per_tensor"
-        counts[quantized if weights.scales else "float"] += 1
+    for operator in operators:
+        if operator.weights is not None:
+            quantized = "per_channel" if operator.per_channel else "per_tensor"
+            counts[quantized if operator.weights.scales else "float"] += 1
     return counts
 
 
-def _port(tensor: TensorView) -> Port:
+def _signature_names(model: Any) -> dict[int, str]:
+    """Returns tensor index -> name, of the first signature: what code that runs the file calls it by."""
+    signature = next((entry for entry in model.signatureDefs or () if entry.subgraphIndex == 0), None)
+    if signature is None:
+        return {}
+    entries = [*(signature.inputs or ()), *(signature.outputs or ())]
+    return {entry.tensorIndex: entry.name.decode(errors="replace") for entry in entries}
+
+
+def _port(tensor: TensorView, names: dict[int, str]) -> Port:
     scale = tensor.scales[0] if len(tensor.scales) == 1 and tensor.scales[0] else None
     zero_point = tensor.zero_points[0] if scale is not None and tensor.zero_points else None
-    return Port(tensor.name, tensor.shape, tensor.dtype, scale, zero_point)
+    return Port(names.get(tensor.index, tensor.name), tensor.shape, tensor.dtype, scale, zero_point)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,20 @@ class Conversion:
         name: "QUANTIZE" or "DEQUANTIZE".
         types: Such as "int8 -> float32".
         where: The operators before and after it.
+        interrupts: Matrix products, or another change of type, lie before it and behind it. If not, only lesser float
+            operators lie between it and the inputs or outputs.
     """
 
     name: str
     types: str
     where: str
+    interrupts: bool
 
 
 def find_stray_conversions(graph: GraphView) -> tuple[Conversion, ...]:
     """Lists QUANTIZE and DEQUANTIZE operators that are not the first or last thing done to an input or output.
 
-    Unpacking weights is none, and a DEQUANTIZE that only feeds suppression stands at the outputs.
+    What unpacks weights is left out, and a DEQUANTIZE that only feeds suppression stands at the outputs.
     """
     found = [operator for operator in graph.operators if operator.name in ("QUANTIZE", "DEQUANTIZE")]
     return tuple(_describe(graph, operator) for operator in found if _is_stray(graph, operator))
@@ -89,7 +92,37 @@ def _describe(graph: GraphView, operator: OperatorView) -> Conversion:
     before = graph.producers.get(source.index) if source is not None else None
     after = sorted({reader.name for reader in graph.consumers.get(result.index, ())})
     where = f"between {before.name if before else 'nothing'} and {' and '.join(after) or 'nothing'}"
-    return Conversion(operator.name, f"{source.dtype if source else 'nothing'} -> {result.dtype}", where)
+    types = f"{source.dtype if source else 'nothing'} -> {result.dtype}"
+    interrupts = _computes_before(graph, operator) and _computes_behind(graph, operator)
+    return Conversion(operator.name, types, where, interrupts)
+
+
+def _computes_before(graph: GraphView, operator: OperatorView) -> bool:
+    def makers(found: OperatorView) -> list[OperatorView]:
+        tensors = [tensor for tensor in found.inputs if tensor is not None and not graph.is_fixed(tensor)]
+        return [graph.producers[tensor.index] for tensor in tensors if tensor.index in graph.producers]
+
+    return _reaches(operator, makers, "DEQUANTIZE")
+
+
+def _computes_behind(graph: GraphView, operator: OperatorView) -> bool:
+    def readers(found: OperatorView) -> list[OperatorView]:
+        return [reader for tensor in found.outputs for reader in graph.consumers.get(tensor.index, ())]
+
+    return _reaches(operator, readers, "QUANTIZE")
+
+
+def _reaches(start: OperatorView, neighbours: Callable[[OperatorView], list[OperatorView]], conversion: str) -> bool:
+    """Whether a matrix product or the given conversion is met on the way."""
+    seen, waiting = {start.position}, neighbours(start)
+    while waiting:
+        operator = waiting.pop()
+        if operator.multiply_adds or operator.name == conversion:
+            return True
+        if operator.position not in seen:
+            seen.add(operator.position)
+            waiting += neighbours(operator)
+    return False
 
 
 def _recipe(model: Any) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nasfpn_lite.converters.audit import Audit, Port
 
 EXIT_WARNINGS = 1
+_INTERRUPTS = {True: ", interrupts quantized arithmetic", False: ""}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,10 @@ def _print_for_people(audit: "Audit") -> None:
         ("weights", weights or "none"),
         ("in XNNPACK", f"{audit.delegated_operator_count} of {main_count} operators ({how})"),
         ("fake quantizers", f"{audit.fake_quant_count}"),
-        *(("stray", f"{stray.name} {stray.types} {stray.where}") for stray in audit.stray_conversions),
+        *(
+            ("stray", f"{stray.name} {stray.types} {stray.where}{_INTERRUPTS[stray.interrupts]}")
+            for stray in audit.stray_conversions
+        ),
     ]
     print_table((str(audit.path), ""), rows)
     print()
@@ -68,4 +72,4 @@ def _print_for_people(audit: "Audit") -> None:
 
 def _describe(port: "Port") -> str:
     scale = "" if port.scale is None else f", scale {port.scale:.6g}, zero point {port.zero_point}"
-    return f"{port.name}: {port.dtype} {'x'.join(map(str, port.shape)) or 'scalar'}{scale}"
+    return f"{port.name}: {port.dtype} {'x'.join(map(str, port.shape)) or 'no shape'}{scale}"

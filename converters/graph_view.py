@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from nasfpn_lite.converters.flatbuffer import op_name
 from nasfpn_lite.converters.inspect_ops import multiply_adds, tensor_indices, tensor_shape
+from nasfpn_lite.errors import UserError
 
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 _MATRIX_OPERANDS = {  # name -> places of data and weights among the inputs
@@ -65,6 +66,14 @@ class OperatorView:
         return self.inputs[place] if place < len(self.inputs) else None
 
     @property
+    def per_channel(self) -> bool:
+        """Whether the weights have a scale for each channel of the result."""
+        weights = self.weights
+        if weights is None or not weights.shape:
+            return False
+        return len(weights.scales) == weights.shape[-1 if self.name == "DEPTHWISE_CONV_2D" else 0]
+
+    @property
     def weights(self) -> TensorView | None:
         """The weights of a convolution or matrix product; None for other operators."""
         place = _MATRIX_OPERANDS.get(self.name, (0, len(self.inputs)))[1]
@@ -77,6 +86,8 @@ class OperatorView:
             "int8" (uint8 too; data, weights and result alike), "int16x8", "hybrid" (float data by int8 weights: dynamic
             range), "float", "mixed" (in one type, out another: QUANTIZE for one) or "index" (shapes and indices only).
         """
+        if self.name in ("SHAPE", "RANK"):
+            return "index"
         data, weights = self.data, self.weights
         if data is not None and weights is not None and self.outputs:
             return _matrix_arithmetic(data.dtype, weights.dtype, self.outputs[0].dtype)
@@ -108,8 +119,17 @@ class GraphView:
 
 
 def view_graphs(model: Any) -> tuple[GraphView, ...]:
-    """Views all subgraphs of the schema's `ModelT`; the first one is what an interpreter runs."""
-    return tuple(_view(model, graph) for graph in model.subgraphs)
+    """Views all subgraphs of the schema's `ModelT`; the first one is what an interpreter runs.
+
+    Raises:
+        UserError: There is none, or an operator names what is not there.
+    """
+    if not model.subgraphs:
+        raise UserError("expected a .tflite with a graph, this one has none; convert or download it again")
+    try:
+        return tuple(_view(model, graph) for graph in model.subgraphs)
+    except (IndexError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"the .tflite file is damaged: {error}; convert or download it again") from error
 
 
 def _view(model: Any, graph: Any) -> GraphView:

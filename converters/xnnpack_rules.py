@@ -20,6 +20,8 @@ def find_reason(operator: OperatorView, graph: GraphView) -> str | None:
         return "a custom operator, which has its own kernel"
     if operator.name not in RULES:
         return f"XNNPACK has no {operator.name}"
+    if not operator.inputs or not operator.outputs:
+        return "it has no inputs or no results"
     if operator.name in ("DEQUANTIZE", "DENSIFY") and all(graph.is_fixed(tensor) for tensor in operator.outputs):
         return None
     if any(len(tensor.shape) > _MOST_AXES for tensor in _present(operator)):
@@ -34,6 +36,10 @@ def _values(operator: OperatorView) -> list[TensorView]:
 
 def _present(operator: OperatorView) -> list[TensorView]:
     return [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
+
+
+def _input(operator: OperatorView, place: int) -> TensorView | None:
+    return operator.inputs[place] if place < len(operator.inputs) else None
 
 
 def _one_type(*allowed: str) -> Rule:
@@ -83,7 +89,7 @@ def _matrix(*, channel_axis: int, hybrid: bool) -> Rule:
 def _fixed(what: str, *places: int) -> Rule:
     def rule(operator: OperatorView, graph: GraphView) -> str | None:
         for place in places:
-            tensor = operator.inputs[place] if place < len(operator.inputs) else None
+            tensor = _input(operator, place)
             if tensor is not None and not graph.is_fixed(tensor):
                 return f"its {what} is computed while the model runs, it must be fixed in the file"
         return None
@@ -142,30 +148,33 @@ def _dequantize(operator: OperatorView, graph: GraphView) -> str | None:
 
 def _pool_window(operator: OperatorView, graph: GraphView) -> str | None:
     pool = operator.options
+    if pool is None:
+        return "it has no options"
     window, stride = (pool.filterHeight, pool.filterWidth), (pool.strideH, pool.strideW)
     return "a 1x1 window with a stride above 1" if window == (1, 1) and stride != (1, 1) else None
 
 
 def _plain_strides(operator: OperatorView, graph: GraphView) -> str | None:
     masks = ("ellipsisMask", "newAxisMask", "shrinkAxisMask")
-    if any(getattr(operator.options, mask) for mask in masks):
+    if any(getattr(operator.options, mask, 0) for mask in masks):
         return "it adds or drops an axis"
-    steps = operator.inputs[3]
+    steps = _input(operator, 3)
     return "its stride is not 1" if steps is not None and set(steps.integers()) != {1} else None
 
 
 def _plain_sizes(operator: OperatorView, graph: GraphView) -> str | None:
-    sizes = operator.inputs[2]
+    sizes = _input(operator, 2)
     wrong = sizes is not None and any(size <= 0 for size in sizes.integers())
     return "it says -1 for 'to the end' in place of a size" if wrong else None
 
 
 def _unit_beta(operator: OperatorView, graph: GraphView) -> str | None:
-    return None if operator.options.beta == 1.0 else f"beta is {operator.options.beta:g}, expected 1"
+    beta = getattr(operator.options, "beta", 0.0)
+    return None if beta == 1.0 else f"beta is {beta:g}, expected 1"
 
 
 def _padding(operator: OperatorView, graph: GraphView) -> str | None:
-    paddings = operator.inputs[1]
+    paddings = _input(operator, 1)
     return "a padding is negative" if paddings is not None and any(n < 0 for n in paddings.integers()) else None
 
 

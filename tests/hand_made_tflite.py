@@ -56,15 +56,14 @@ class HandMade:
 
     def op(
         self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None, *, version: int = 1
-    ) -> int:
-        """Adds an operator; a name that the schema lacks is a custom one. Returns the first output."""
+    ) -> None:
+        """Adds an operator; a name that the schema lacks is a custom one."""
         code = getattr(schema.BuiltinOperator, name, None)
         custom = name if code is None else None
         number = schema.BuiltinOperator.CUSTOM if code is None else code
         self.graph.add_op(self.graph.find_op_code(number, custom, version=version), inputs, outputs, options)
-        return outputs[0]
 
-    def conv(self, source: int, target: int, *, weights: str = "int8", per_channel: bool = True) -> int:
+    def conv(self, source: int, target: int, *, weights: str = "int8", per_channel: bool = True) -> None:
         """Adds a 1x1 convolution of NHWC tensors, with int32 bias for int8 weights on int8 data."""
         tensors = self.graph.main.tensors
         depth, channels = int(tensors[source].shape[-1]), int(tensors[target].shape[-1])
@@ -74,7 +73,7 @@ class HandMade:
         bias = self.fixed(
             np.zeros(channels), "int32" if whole else "float32", scale=scale and whole and [5e-4] * channels
         )
-        return self.op("CONV_2D", [source, kernel, bias], [target], conv_options())
+        self.op("CONV_2D", [source, kernel, bias], [target], conv_options())
 
     def to_bytes(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """Returns the .tflite with these inputs and outputs."""
