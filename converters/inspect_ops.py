@@ -1,5 +1,6 @@
 """What a .tflite file computes, read from its flatbuffer without running it."""
 
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,36 +16,45 @@ _COUNTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 def list_operators(path: Path) -> list[tuple[str, int]]:
     """Counts the operators of all subgraphs, most frequent first, then by name; custom ones under their own name."""
-    model = _read_model(path)
+    model = read_model(path)
     names = [op_name(model, operator) for graph in model.subgraphs for operator in graph.operators or ()]
     return sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
 
 
 def count_multiply_adds(path: Path) -> int:
     """Counts the multiply-adds of the convolutions and fully connected layers for the file's own input shapes."""
-    model = _read_model(path)
+    model = read_model(path)
     return sum(
-        _multiply_adds(graph.tensors, operator, op_name(model, operator))
+        multiply_adds(graph.tensors, operator, op_name(model, operator))
         for graph in model.subgraphs
         for operator in graph.operators or ()
     )
 
 
-def _read_model(path: Path) -> Any:
+def read_model(path: Path) -> Any:
+    """Reads a file into the schema's `ModelT`.
+
+    Raises:
+        UserError: The file cannot be read, is no .tflite, or is damaged.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; expected a .tflite file") from error
     if data[4:8] != FILE_IDENTIFIER:
         raise UserError(f"{path} is no .tflite file: expected the identifier TFL3 at byte 4, got {data[4:8]!r}")
-    return schema.ModelT.InitFromPackedBuf(data, 0)
+    try:
+        return schema.ModelT.InitFromPackedBuf(data, 0)
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is a damaged .tflite file: {error}; convert or download it again") from error
 
 
-def _multiply_adds(tensors: Any, operator: Any, name: str) -> int:
+def multiply_adds(tensors: Any, operator: Any, name: str) -> int:
+    """Counts the multiply-adds of one of the schema's operators; 0 for one that is no convolution or matrix product."""
     if name not in _COUNTED:
         return 0
-    shapes = [_shape(tensors, index) for index in _indices(operator.inputs)]
-    output = next((_shape(tensors, index) for index in _indices(operator.outputs)), ())
+    shapes = [tensor_shape(tensors, index) for index in tensor_indices(operator.inputs)]
+    output = next((tensor_shape(tensors, index) for index in tensor_indices(operator.outputs)), ())
     if name == "CONV_2D":  # weights (out, h, w, in of one group)
         _, height, width, depth = shapes[1]
         return _product(output) * height * width * depth
@@ -57,11 +67,13 @@ def _multiply_adds(tensors: Any, operator: Any, name: str) -> int:
 
 
 # The schema's reader gives None for an empty list, and for the shape of a scalar.
-def _indices(tensors: Any) -> list[int]:
+def tensor_indices(tensors: Any) -> list[int]:
+    """Returns an operator's or a graph's list of tensors; -1 stands for an optional input that is not there."""
     return [] if tensors is None else [int(index) for index in tensors]
 
 
-def _shape(tensors: Any, index: int) -> tuple[int, ...]:
+def tensor_shape(tensors: Any, index: int) -> tuple[int, ...]:
+    """Returns the shape of a tensor; () for a scalar and for index -1."""
     shape = tensors[index].shape if index >= 0 else None
     return () if shape is None else tuple(int(side) for side in shape)
 
