@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
 
 _ALIGNMENT = 16  # bytes; the schema asks for it, and Python's generated writer forgets it
+_INT8_TO_UINT8 = 128
 _TYPES = {
     np.dtype("float32"): schema.TensorType.FLOAT32,
     np.dtype("int32"): schema.TensorType.INT32,
@@ -110,6 +111,34 @@ class Graph:
             entry.name, entry.tensorIndex = name.encode(), tensor
             entries.append(entry)
         self.model.signatureDefs[0].outputs = entries
+
+    def set_metadata(self, name: str, data: bytes) -> None:
+        """Puts in an entry of the model's metadata, in place of an older one of the same name."""
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name.encode(), self.add_buffer(data)
+        self.model.metadata = [e for e in self.model.metadata or [] if e.name != entry.name] + [entry]
+
+    def has_byte_input(self) -> bool:
+        """Says whether the (first) input is uint8, as pixels are."""
+        return bool(self.main.tensors[self.main.inputs[0]].type == schema.TensorType.UINT8)
+
+    def accept_bytes(self) -> None:
+        """Puts an operator before an int8 input, so that the file takes uint8 of the same scale; others stay."""
+        inner = int(self.main.inputs[0])
+        tensor = self.main.tensors[inner]
+        if tensor.type != schema.TensorType.INT8:
+            return
+        outer = self._add_tensor(tensor.name.decode(), tensor.shape, schema.TensorType.UINT8, 0)
+        tensor.name += b"/int8"
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = tensor.quantization.scale
+        quantization.zeroPoint = np.array(tensor.quantization.zeroPoint, np.int64) + _INT8_TO_UINT8
+        self.main.tensors[outer].quantization = quantization
+        code = self.find_op_code(schema.BuiltinOperator.QUANTIZE)
+        self.add_op(code, (outer,), (inner,), schema.QuantizeOptionsT())
+        self.main.operators.insert(0, self.main.operators.pop())
+        self.main.inputs = np.array([outer], np.int32)
+        self.model.signatureDefs[0].inputs[0].tensorIndex = outer
 
     def outputs(self) -> dict[str, int]:
         """Returns the signature's outputs: name -> tensor index."""

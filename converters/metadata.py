@@ -107,15 +107,21 @@ _BOXES = {
 
 
 def embed_metadata(content: bytes, metadata: Metadata) -> bytes:
-    """Returns the .tflite with the entry put in, in place of an older one."""
-    from nasfpn_lite.converters.flatbuffer import Graph, schema
+    """Returns the .tflite with the entry put in, in place of an older one.
+
+    A `detect` file also gets the metadata and labels that MediaPipe Tasks reads. Writing the flatbuffer anew by other
+    means loses the labels; embed again afterwards.
+    """
+    from nasfpn_lite.converters import tflite_metadata
+    from nasfpn_lite.converters.flatbuffer import Graph
 
     graph = Graph(content)
-    entries = [entry for entry in graph.model.metadata or [] if entry.name != ENTRY.encode()]
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = ENTRY.encode(), graph.add_buffer(metadata.to_json().encode())
-    graph.model.metadata = [*entries, entry]
-    return graph.to_bytes()
+    graph.set_metadata(ENTRY, metadata.to_json().encode())
+    if metadata.form != "detect":
+        return graph.to_bytes()
+    google = tflite_metadata.make_detect_metadata(metadata.spec.image_size, quantized=graph.has_byte_input())
+    graph.set_metadata(tflite_metadata.ENTRY, google)
+    return tflite_metadata.append_labels(graph.to_bytes(), [category.name for category in metadata.categories])
 
 
 def read_metadata(content: bytes) -> Metadata:
