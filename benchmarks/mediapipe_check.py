@@ -76,18 +76,17 @@ def pair_up(ours: Detections, theirs: Detections, categories: Sequence[Category]
     """Finds a partner for every box of at least `min_score` on either side; the partner may score lower."""
     same_class = ours.classes[:, None] == theirs.classes[None]
     overlaps = np.where(same_class, iou(ours.boxes_yxyx, theirs.boxes_yxyx), 0)
-    indices: list[tuple[int | None, int | None]] = []
-    indices += [(i, _best(overlaps[i])) for i in np.flatnonzero(ours.scores >= min_score).tolist()]
-    taken = {j for _, j in indices}
-    indices += [
-        (_best(overlaps[:, j]), j) for j in np.flatnonzero(theirs.scores >= min_score).tolist() if j not in taken
-    ]
-    pairs = []
-    for i, j in indices:
-        label = ours.classes[i] if i is not None else theirs.classes[j]
+
+    def pair(label: int, i: int | None, j: int | None) -> Pair:
         overlap = 0.0 if i is None or j is None else float(overlaps[i, j])
-        pairs.append(Pair(categories[label].name, _score(ours, i), _score(theirs, j), overlap))
-    return tuple(pairs)
+        return Pair(categories[label].name, _score(ours, i), _score(theirs, j), overlap)
+
+    partners = {i: _best(overlaps[i]) for i in np.flatnonzero(ours.scores >= min_score).tolist()}
+    left_over = set(np.flatnonzero(theirs.scores >= min_score).tolist()) - set(partners.values())
+    return (
+        *(pair(int(ours.classes[i]), i, j) for i, j in partners.items()),
+        *(pair(int(theirs.classes[j]), _best(overlaps[:, j]), j) for j in sorted(left_over)),
+    )
 
 
 def _best(overlaps: np.ndarray) -> int | None:
@@ -116,8 +115,9 @@ def run_mediapipe(
     with tempfile.TemporaryDirectory(prefix="nasfpn-lite-mediapipe-") as name:
         items = []
         for number, (image, repeats) in enumerate(images):
-            items.append({"image": str(Path(name) / f"{number}.npy"), "repeats": repeats})
-            np.save(items[-1]["image"], image)
+            file = Path(name) / f"{number}.npy"
+            np.save(file, image)
+            items.append({"image": str(file), "repeats": repeats})
         job = Path(name) / "job.json"
         job.write_text(json.dumps(items), encoding="utf-8")
         command = [python, str(_RUNNER), str(model), str(job)]
