@@ -4,7 +4,8 @@
 
 MediaPipe gets every photo twice. "same pixels": first brought to the network's size as in training, then every pixel
 repeated, so that MediaPipe's own resizing changes nothing and its whole-pixel boxes are fine enough. "own resizing":
-the photo itself, which MediaPipe stretches by point sampling, where this package averages; boxes come in whole pixels.
+the photo itself, which MediaPipe stretches without the averaging that the network was trained with: boxes and scores
+differ, and an app does better to scale its photos down itself. Boxes then come in whole pixels.
 
 Exits with 1 when, for the same pixels, a box has no partner with an overlap (IoU) above 0.99.
 """

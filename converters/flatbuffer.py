@@ -114,9 +114,14 @@ class Graph:
 
     def set_metadata(self, name: str, data: bytes) -> None:
         """Puts in an entry of the model's metadata, in place of an older one of the same name."""
+        entries = self.model.metadata or []
+        for entry in entries:
+            if entry.name == name.encode():
+                self.model.buffers[entry.buffer].data = np.frombuffer(data, np.uint8)
+                return
         entry = schema.MetadataT()
         entry.name, entry.buffer = name.encode(), self.add_buffer(data)
-        self.model.metadata = [e for e in self.model.metadata or [] if e.name != entry.name] + [entry]
+        self.model.metadata = [*entries, entry]
 
     def has_byte_input(self) -> bool:
         """Says whether the (first) input is uint8, as pixels are."""
