@@ -20,20 +20,28 @@ _ANCHORS_PER_CANDIDATE = 25
 _STRIP = 4.0
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
 _OPS = schema.BuiltinOperator
+_OPTIONS = {
+    _OPS.ADD: schema.AddOptionsT,
+    _OPS.SUB: schema.SubOptionsT,
+    _OPS.MUL: schema.MulOptionsT,
+    _OPS.MAXIMUM: schema.MaximumMinimumOptionsT,
+    _OPS.MINIMUM: schema.MaximumMinimumOptionsT,
+}
 
 
 def append_detection(graph: Graph, spec: DetectorSpec, thresholds: PostprocessSpec) -> None:
     """Appends candidate selection, sigmoid and suppression to a raw graph.
 
     The outputs become boxes (1, n, 4) as (ymin, xmin, ymax, xmax) / image size, classes (1, n), scores (1, n) and
-    count (1), all float32, best first, n = thresholds.max_detections; places from count on are zero.
+    count (1), all float32, best first, n = thresholds.max_detections; places from count on are zero. An int8 input
+    becomes uint8, pixels as they are: MediaPipe takes no int8.
 
     Only the `count_candidates` anchors with the best logits are dequantized, pass the sigmoid and enter
     TFLite_Detection_PostProcess. Its own suppression by class loses the class whose number equals the number of
     threads when it has more than one (tensorflow#56058), so it runs as a detector of one class: the boxes of each
     class lie in a strip of their own, where no other class can suppress them, and the strip tells the class
     afterwards. Differences from `postprocess`: an anchor stands for its best class alone, and boxes are cut at the
-    image after the suppression, by whoever uses them.
+    image after the suppression; of one that lies outside altogether nothing is left but its place.
     """
     tail = _Tail(graph)
     raw = graph.outputs()
@@ -48,6 +56,7 @@ def append_detection(graph: Graph, spec: DetectorSpec, thresholds: PostprocessSp
     strips = tail.apply(_OPS.MUL, classes, np.array([[_STRIP, 0, 0, 0]]), (kept, 4))
     anchors = tail.apply(_OPS.ADD, anchors, strips, (kept, 4))
     graph.set_outputs(tail.suppress(encodings, scores, anchors, thresholds))
+    graph.accept_bytes()
 
 
 def count_candidates(anchors: int, max_detections: int) -> int:
@@ -119,7 +128,7 @@ class _Tail:
         self, op: int, first: int, second: int | np.ndarray, shape: tuple[int, ...], result: int | None = None
     ) -> int:
         """Adds first OP second in float32; the second may be values."""
-        options = {_OPS.ADD: schema.AddOptionsT, _OPS.SUB: schema.SubOptionsT, _OPS.MUL: schema.MulOptionsT}[op]()
+        options = _OPTIONS[op]()
         if isinstance(second, np.ndarray):
             second = self.graph.add_constant(self.name(), second.astype(np.float32))
         return self.add(op, (first, second), self.float(shape) if result is None else result, options)
@@ -150,7 +159,10 @@ class _Tail:
         strip = self.add(_OPS.FLOOR, (self.apply(_OPS.ADD, centre, np.array([0.375]), column),), self.float(column))
         self.reshape(strip, shapes["classes"], outputs["classes"])
         shift = self.apply(_OPS.MUL, strip, np.array([_STRIP, 0, _STRIP, 0]), shapes["boxes"])
-        self.apply(_OPS.SUB, in_strips, shift, shapes["boxes"], outputs["boxes"])
+        moved = self.apply(_OPS.SUB, in_strips, shift, shapes["boxes"])
+        # MediaPipe moves a box that begins before the image to its edge, as large as it was.
+        visible = self.apply(_OPS.MAXIMUM, moved, np.array([0.0]), shapes["boxes"])
+        self.apply(_OPS.MINIMUM, visible, np.array([1.0]), shapes["boxes"], outputs["boxes"])
         return outputs
 
     def used_places(self, count: int, limit: int) -> int:

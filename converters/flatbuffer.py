@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
 
 _ALIGNMENT = 16  # bytes; the schema asks for it, and Python's generated writer forgets it
+_INT8_TO_UINT8 = 128
 _TYPES = {
     np.dtype("float32"): schema.TensorType.FLOAT32,
     np.dtype("int32"): schema.TensorType.INT32,
@@ -110,6 +111,47 @@ class Graph:
             entry.name, entry.tensorIndex = name.encode(), tensor
             entries.append(entry)
         self.model.signatureDefs[0].outputs = entries
+
+    def set_metadata(self, name: str, data: bytes) -> None:
+        """Puts in an entry of the model's metadata, in place of an older one of the same name."""
+        entries = self.model.metadata or []
+        for entry in entries:
+            if entry.name == name.encode():
+                self.model.buffers[entry.buffer].data = np.frombuffer(data, np.uint8)
+                return
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name.encode(), self.add_buffer(data)
+        self.model.metadata = [*entries, entry]
+
+    def has_byte_input(self) -> bool:
+        """Says whether the (first) input is uint8, as pixels are."""
+        return bool(self.main.tensors[self.main.inputs[0]].type == schema.TensorType.UINT8)
+
+    def accept_bytes(self) -> None:
+        """Puts operators before an int8 input, so that the file takes uint8 of the same scale; others stay.
+
+        QUANTIZE alone would do, but XNNPACK has none from uint8 to int8, and TFLite's own kernel takes ten times as
+        long as the way over float32.
+        """
+        inner = int(self.main.inputs[0])
+        tensor = self.main.tensors[inner]
+        if tensor.type != schema.TensorType.INT8:
+            return
+        outer = self._add_tensor(tensor.name.decode(), tensor.shape, schema.TensorType.UINT8, 0)
+        between = self.add_tensor(f"{tensor.name.decode()}/float", tensor.shape, "float32")
+        tensor.name += b"/int8"
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = tensor.quantization.scale
+        quantization.zeroPoint = np.array(tensor.quantization.zeroPoint, np.int64) + _INT8_TO_UINT8
+        self.main.tensors[outer].quantization = quantization
+        dequantize = self.find_op_code(schema.BuiltinOperator.DEQUANTIZE)
+        quantize = self.find_op_code(schema.BuiltinOperator.QUANTIZE)
+        self.add_op(dequantize, (outer,), (between,), schema.DequantizeOptionsT())
+        self.add_op(quantize, (between,), (inner,), schema.QuantizeOptionsT())
+        *others, first, second = self.main.operators
+        self.main.operators = [first, second, *others]
+        self.main.inputs = np.array([outer], np.int32)
+        self.model.signatureDefs[0].inputs[0].tensorIndex = outer
 
     def outputs(self) -> dict[str, int]:
         """Returns the signature's outputs: name -> tensor index."""

@@ -107,15 +107,21 @@ _BOXES = {
 
 
 def embed_metadata(content: bytes, metadata: Metadata) -> bytes:
-    """Returns the .tflite with the entry put in, in place of an older one."""
-    from nasfpn_lite.converters.flatbuffer import Graph, schema
+    """Returns the .tflite with the entry put in, in place of an older one.
+
+    A `detect` file also gets the metadata and labels that MediaPipe Tasks reads. Writing the flatbuffer anew by other
+    means loses the labels; embed again afterwards.
+    """
+    from nasfpn_lite.converters import tflite_metadata
+    from nasfpn_lite.converters.flatbuffer import Graph
 
     graph = Graph(content)
-    entries = [entry for entry in graph.model.metadata or [] if entry.name != ENTRY.encode()]
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = ENTRY.encode(), graph.add_buffer(metadata.to_json().encode())
-    graph.model.metadata = [*entries, entry]
-    return graph.to_bytes()
+    graph.set_metadata(ENTRY, metadata.to_json().encode())
+    if metadata.form != "detect":
+        return graph.to_bytes()
+    google = tflite_metadata.make_detect_metadata(metadata.spec.image_size, quantized=graph.has_byte_input())
+    graph.set_metadata(tflite_metadata.ENTRY, google)
+    return tflite_metadata.append_labels(graph.to_bytes(), [category.name for category in metadata.categories])
 
 
 def read_metadata(content: bytes) -> Metadata:
@@ -125,7 +131,7 @@ def read_metadata(content: bytes) -> Metadata:
         UserError: No TFLite file, none of ours, damaged, or of another schema version.
     """
     try:
-        text = _find_entry(content)
+        text = find_entry(content, ENTRY)
     except (struct.error, IndexError) as error:
         raise UserError("expected a .tflite file, but the content is damaged or something else") from error
     if text is None:
@@ -139,13 +145,18 @@ def read_metadata(content: bytes) -> Metadata:
 # Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
 # tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
 # Buffer.data 0.
-def _find_entry(content: bytes) -> bytes | None:
+def find_entry(content: bytes, name: str) -> bytes | None:
+    """Returns an entry of a .tflite's metadata, None if there is none of that name.
+
+    Raises:
+        struct.error, IndexError: No TFLite file, or a damaged one.
+    """
     if content[4:8] != FILE_IDENTIFIER:
         raise IndexError("no TFL3 identifier")
     model = _Table(content, struct.unpack_from("<I", content)[0])
     buffers = model.tables(4)
     for entry in model.tables(6):
-        if entry.data(0) == ENTRY.encode():
+        if entry.data(0) == name.encode():
             return buffers[entry.number(1)].data(0)
     return None
 

@@ -17,7 +17,8 @@ class Recipe:
 
     Attributes:
         weight_bits: 32, 16 (float) or 8 (integer, a scale per output channel).
-        integer_activations: All arithmetic is int8, the image and the raw outputs too.
+        integer_activations: All arithmetic is int8, in raw files the image and the outputs too; detect files take uint8
+            pixels and give float32.
         trained: Made by quantization-aware training, not from a run alone.
     """
 

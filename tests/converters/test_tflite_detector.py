@@ -1,5 +1,6 @@
 """Files of ours as detectors."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,14 +10,18 @@ import sys
 import numpy as np
 import pytest
 
-from nasfpn_lite.boxes import iou
-from nasfpn_lite.converters.detect_form import count_candidates
+from nasfpn_lite.anchors import make_anchors
+from nasfpn_lite.boxes import decode, iou
+from nasfpn_lite.converters.detect_form import append_detection, count_candidates
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.metadata import embed_metadata, read_metadata
 from nasfpn_lite.converters.recipes import RECIPES
 from nasfpn_lite.converters.tflite_detector import TFLiteDetector
 from nasfpn_lite.data.records import Detections
 from nasfpn_lite.drawing import save_image
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.specs import AnchorSpec
+from tests.converters.conftest import THRESHOLDS
 
 
 def matched_share(first: Detections, second: Detections) -> float:
@@ -90,6 +95,25 @@ def test_places_behind_the_last_detection_are_zero(small_detector):
     assert outputs["boxes"].shape == (40, 4)
     assert np.all(outputs["scores"][count:] == 0)
     assert np.all(outputs["scores"][:count] >= 0.6)
+
+
+def test_boxes_are_cut_at_the_image_inside_the_file(small_detector, tmp_path):
+    content = small_detector.files["float32", "raw"].read_bytes()
+    spec = dataclasses.replace(small_detector.spec, anchors=AnchorSpec(scale=4.0))  # they stick out of the image
+    graph, path = Graph(content), tmp_path / "large.tflite"
+    append_detection(graph, spec, THRESHOLDS)
+    metadata = dataclasses.replace(read_metadata(content), spec=spec, form="detect")
+    path.write_bytes(embed_metadata(graph.to_bytes(), metadata))
+    raw, detect = TFLiteDetector(small_detector.files["float32", "raw"]), TFLiteDetector(path)
+    cut = 0
+    for photo in small_detector.photos[30:36]:
+        outputs, boxes = raw.run(photo), detect.run(photo)["boxes"]
+        best = outputs["class_logits"].max(axis=1).argmax()
+        whole = decode(outputs["box_encodings"][best], make_anchors(spec)[best]) / np.array([64, 128, 64, 128])
+        np.testing.assert_allclose(boxes[0], np.clip(whole, 0, 1), atol=1e-5)
+        cut += bool(np.any((whole < -0.01) | (whole > 1.01)))
+        assert (boxes.min(), boxes.max()) == (0.0, 1.0)
+    assert cut >= 1
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
