@@ -125,7 +125,7 @@ def read_metadata(content: bytes) -> Metadata:
         UserError: No TFLite file, none of ours, damaged, or of another schema version.
     """
     try:
-        text = _find_entry(content)
+        text = find_entry(content, ENTRY)
     except (struct.error, IndexError) as error:
         raise UserError("expected a .tflite file, but the content is damaged or something else") from error
     if text is None:
@@ -139,13 +139,14 @@ def read_metadata(content: bytes) -> Metadata:
 # Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
 # tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
 # Buffer.data 0.
-def _find_entry(content: bytes) -> bytes | None:
+def find_entry(content: bytes, name: str) -> bytes | None:
+    """Returns the data of an entry of a .tflite's metadata, None without; damaged content: IndexError, struct.error."""
     if content[4:8] != FILE_IDENTIFIER:
         raise IndexError("no TFL3 identifier")
     model = _Table(content, struct.unpack_from("<I", content)[0])
     buffers = model.tables(4)
     for entry in model.tables(6):
-        if entry.data(0) == ENTRY.encode():
+        if entry.data(0) == name.encode():
             return buffers[entry.number(1)].data(0)
     return None
 
