@@ -54,7 +54,7 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
     photos = metadata.calibration  # empty for recipes without
     if calibration is not None and photos:
         photos = {**photos, "sha256": hash_images(calibration)}
-    return {
+    certificate = {
         "schema_version": SCHEMA_VERSION,
         "spec": spec,
         "genotype": spec["neck"].get("genotype"),
@@ -69,11 +69,12 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
         "commands": commands,
         "audit": audit or {},
     }
+    return json.loads(_to_json(certificate))  # tuples become lists, as they are when it is read back
 
 
 def embed_certificate(content: bytes, certificate: Certificate) -> bytes:
     """Returns the .tflite with the certificate put in, in place of an older one; other metadata stay as they are."""
-    return _replace(content, json.dumps(certificate, ensure_ascii=False, allow_nan=False).encode())
+    return _replace(content, _to_json(certificate).encode())
 
 
 def strip_certificate(content: bytes) -> bytes:
@@ -112,8 +113,7 @@ def certificate_path(file: Path) -> Path:
 
 def write_certificate(file: Path, certificate: Certificate) -> None:
     """Writes the certificate beside a file."""
-    text = json.dumps(certificate, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text_atomically(certificate_path(file), text + "\n")
+    write_text_atomically(certificate_path(file), _to_json(certificate, indent=1) + "\n")
 
 
 def hash_file(content: bytes) -> str:
@@ -147,6 +147,10 @@ def describe_data(folder: Path, split: Split) -> dict[str, Any]:
         "objects": sum(int((~record.crowd).sum()) for record in split.images),
         "sha256": hash_data(folder, split),
     }
+
+
+def _to_json(certificate: Certificate, *, indent: int | None = None) -> str:
+    return json.dumps(certificate, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _name_and_size(path: Path, folder: Path) -> str:

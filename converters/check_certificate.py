@@ -1,4 +1,4 @@
-"""`python -m nasfpn_lite.converters.check_certificate FILE --data DIR`: are file and photos those of the certificate?"""
+"""`python -m nasfpn_lite.converters.check_certificate FILE --data DIR`: file and photos are those it was made with?"""
 
 import argparse
 import sys
