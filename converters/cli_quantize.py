@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from nasfpn_lite.converters.quantize import quantize
     from nasfpn_lite.runs import load_run
 
-    data = args.data or find_training_data(load_run(args.run).recipe)
+    data = args.data or find_training_data(load_run(args.run).recipe, "training on int8 grids needs photos")
     recipe = QatRecipe(epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate)
     job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force)
     made = quantize(job, args.output or args.run / "quantized", args.form, resume=args.resume)

@@ -81,13 +81,25 @@ def evaluate(detector: Detector, split: Split, *, progress: Callable[[int, int],
     Raises:
         UserError: The detector lacks a class of the split, or an image cannot be read; the message names it.
     """
+    start = time.perf_counter()
+    results = detect_split(detector, split, progress=progress)
+    return score(split, results, seconds=time.perf_counter() - start)
+
+
+def detect_split(
+    detector: Detector, split: Split, *, progress: Callable[[int, int], None] | None = None
+) -> list[dict[str, Any]]:
+    """Runs a detector over a split and returns entries of a COCO results file, for `score` and `compare`.
+
+    Raises:
+        UserError: As `evaluate`.
+    """
     class_ids = match_classes(detector.categories, split.categories)
     for record in split.images:
         if not record.path.is_file():
             raise ImageError(
                 f"{record.path}: this image of split {split.name!r} is missing; `data check` lists all such"
             )
-    start = time.perf_counter()
     results: list[dict[str, Any]] = []
     for first in range(0, len(split.images), _CHUNK):
         records = split.images[first : first + _CHUNK]
@@ -96,7 +108,7 @@ def evaluate(detector: Detector, split: Split, *, progress: Callable[[int, int],
             results += to_coco_results(record.id, detections, class_ids)
         if progress is not None:
             progress(first + len(records), len(split.images))
-    return score(split, results, seconds=time.perf_counter() - start)
+    return results
 
 
 def match_classes(detector: Sequence[Category], dataset: Sequence[Category]) -> list[int | None]:
@@ -129,6 +141,20 @@ def to_coco_results(image_id: int, detections: Detections, class_ids: Sequence[i
 
 def score(split: Split, results: Sequence[dict[str, Any]], *, seconds: float = 0.0) -> Evaluation:
     """Scores entries of a COCO results file against a split."""
+    coco = run_cocoeval(split, results)
+    precision = coco.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class) for all areas and 100 detections
+    names = {category.id: category.name for category in split.categories}
+    return Evaluation(
+        summary={name: _or_none(value) for name, value in zip(METRICS, coco.stats, strict=True)},
+        per_class={names[id_]: mean_precision(precision[:, :, index]) for index, id_ in enumerate(coco.params.catIds)},
+        images=len(split.images),
+        objects=sum(int((~record.crowd).sum()) for record in split.images),
+        seconds=seconds,
+    )
+
+
+def run_cocoeval(split: Split, results: Sequence[dict[str, Any]]) -> COCOeval:
+    """Returns pycocotools' own object after its three steps; nothing is printed."""
     truth = to_coco_dict(split)
     for annotation in truth["annotations"]:
         annotation["bbox"] = [round(value, _BOX_DECIMALS) for value in annotation["bbox"]]
@@ -142,15 +168,14 @@ def score(split: Split, results: Sequence[dict[str, Any]], *, seconds: float = 0
         coco.evaluate()
         coco.accumulate()
         coco.summarize()
-    precision = coco.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class) for all areas and 100 detections
-    names = {category.id: category.name for category in split.categories}
-    return Evaluation(
-        summary={name: _or_none(value) for name, value in zip(METRICS, coco.stats, strict=True)},
-        per_class={names[id_]: _mean(precision[:, :, index]) for index, id_ in enumerate(coco.params.catIds)},
-        images=len(split.images),
-        objects=sum(1 for annotation in truth["annotations"] if not annotation["iscrowd"]),
-        seconds=seconds,
-    )
+    return coco
+
+
+def mean_precision(precision: np.ndarray) -> float | None:
+    """Returns AP, 0..1, of any part of pycocotools' precision array; None if no class in it has objects."""
+    # pycocotools marks a class without objects by -1.
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else None
 
 
 def _detect(detector: Detector, images: list[np.ndarray]) -> list[Detections]:
@@ -167,9 +192,3 @@ def _to_coco(document: dict[str, Any]) -> COCO:
 
 def _or_none(value: float) -> float | None:
     return float(value) if value > -1 else None
-
-
-def _mean(precision: np.ndarray) -> float | None:
-    # pycocotools marks a class without objects by -1.
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else None

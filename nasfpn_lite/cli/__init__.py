@@ -15,6 +15,7 @@ from nasfpn_lite.errors import UserError
 
 PROGRAM = "nasfpn-lite"
 EXIT_USER_ERROR = 2
+EXIT_OVER_BUDGET = 3  # a file lost more AP than allowed, and was not kept
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
