@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder of `train`")
     parser.add_argument("--recipe", metavar="R", choices=(QAT.name,), default=QAT.name, help="%(choices)s")
     parser.add_argument("--form", nargs="+", choices=("raw", "detect"), default=["raw"], help="as for `convert`")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder for the files (default: RUN/quantized)")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="for the files (default: RUN/quantized)")
     parser.add_argument("--data", metavar="DIR", type=Path, help="photos to train on (default: the run's own)")
     parser.add_argument("--epochs", type=positive_int, default=recipe.epochs, help="default: %(default)s")
     parser.add_argument("--batch-size", type=positive_int, default=recipe.batch_size, help="default: %(default)s")

@@ -43,7 +43,8 @@ class Metadata:
     def __post_init__(self) -> None:
         if self.form not in FORMS or self.recipe not in ALL_RECIPES:
             raise UserError(
-                f"expected a form of {FORMS} and a recipe of {tuple(ALL_RECIPES)}, got {self.form!r} and {self.recipe!r}"
+                f"expected a form of {FORMS} and a recipe of {tuple(ALL_RECIPES)}, "
+                f"got {self.form!r} and {self.recipe!r}"
             )
         if len(self.categories) != self.spec.num_classes:
             raise UserError(f"expected {self.spec.num_classes} categories, got {len(self.categories)}")

@@ -23,7 +23,7 @@ from nasfpn_lite.specs import DetectorSpec
 PREFIX = "quant_"
 
 
-class KernelQuantizer(quantizers.Quantizer):  # type: ignore[misc]
+class KernelQuantizer(quantizers.Quantizer):
     """Symmetric grid per output channel, spanned by the largest weight of each channel."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class KernelQuantizer(quantizers.Quantizer):  # type: ignore[misc]
         return {}
 
 
-class RangeQuantizer(quantizers.Quantizer):  # type: ignore[misc]
+class RangeQuantizer(quantizers.Quantizer):
     """Asymmetric grid of one tensor, whose ends are trained with the weights."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class RangeQuantizer(quantizers.Quantizer):  # type: ignore[misc]
         return {}
 
 
-class FixedQuantizer(quantizers.Quantizer):  # type: ignore[misc]
+class FixedQuantizer(quantizers.Quantizer):
     """The grid that TFLite's LOGISTIC demands."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class FixedQuantizer(quantizers.Quantizer):  # type: ignore[misc]
         return {}
 
 
-class PlannedConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
+class PlannedConfig(quantize_config.QuantizeConfig):
     """Carries out a `LayerPlan`."""
 
     def __init__(self, weights: bool, output: str) -> None:
@@ -115,7 +115,7 @@ class PlannedConfig(quantize_config.QuantizeConfig):  # type: ignore[misc]
         return {"weights": self.weights, "output": self.output}
 
 
-class _AsPlanned(quantize_scheme.QuantizeScheme):  # type: ignore[misc]
+class _AsPlanned(quantize_scheme.QuantizeScheme):
     """Leaves the graph as it is: the builder has made the one that is to be quantized."""
 
     def get_layout_transformer(self) -> Any:

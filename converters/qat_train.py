@@ -136,7 +136,7 @@ class _Trainer:
             jit_compile=False,
         )
         self.optimizer.build(model.trainable_variables)
-        self.losses = {"class_logits": FocalLoss(), "box_encodings": BoxLoss()}
+        self.losses: dict[str, Any] = {"class_logits": FocalLoss(), "box_encodings": BoxLoss()}
         self._step = tf.function(self._compute)
 
     def step(self, step: int, images: np.ndarray, targets: dict[str, np.ndarray]) -> dict[str, float]:

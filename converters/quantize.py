@@ -24,9 +24,7 @@ class QuantizationError(UserError):
     """The training process failed; what it said is on stderr."""
 
 
-def quantize(
-    job: QatJob, output: Path, forms: Sequence[str] = ("raw",), *, resume: bool = False
-) -> list[Converted]:
+def quantize(job: QatJob, output: Path, forms: Sequence[str] = ("raw",), *, resume: bool = False) -> list[Converted]:
     """Trains on int8 grids and makes a .tflite of each form.
 
     Args:

@@ -37,14 +37,14 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
     probe, names = _tap(model, {layer.name for layer in plan if layer.output == "learned"})
     batches = [np.concatenate(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)
     def extremes(batch: Any) -> Any:
         return tf.stack([(tf.reduce_min(x), tf.reduce_max(x)) for x in probe(on_grid(batch), training=False)])
 
     seen = np.stack([extremes(batch).numpy() for batch in batches])
     lowest, highest = np.minimum(seen[:, :, 0].min(axis=0), 0.0), np.maximum(seen[:, :, 1].max(axis=0), 0.0)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)
     def squared_errors(batch: Any) -> Any:
         outputs = probe(on_grid(batch), training=False)
         return tf.stack(

@@ -1,7 +1,7 @@
 """How numbers are stored in a .tflite: the recipes, by the names that ai-edge-quantizer gives them.
 
-Grammar: ranges of activations `dynamic`, `static` or trained (`qat`), then `w`eights and `a`ctivations as `i`nteger or `f`loating
-`p`oint with their bits.
+Grammar: ranges of activations `dynamic`, `static` or trained (`qat`), then `w`eights and `a`ctivations as `i`nteger or
+`f`loating `p`oint with their bits.
 """
 
 from dataclasses import dataclass

@@ -110,15 +110,16 @@ def _build_integer_network(job: _Job, recipe: Recipe, model: Any) -> Any:
             raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
         spec, arrays = unshare(job.spec, {})[0], load_arrays(job.trained)
         ranges = {key[len(RANGES) :]: tuple(arrays.pop(key).tolist()) for key in list(arrays) if key.startswith(RANGES)}
-    elif job.images is None:
-        raise UserError(f"{recipe.name} needs calibration images")
     else:
         spec, arrays = folded_detector(job.spec, to_arrays(model))
-        ranges = {}
     folded = build_detector(spec, folded=True)
     set_arrays(folded, arrays)
     plan = plan_quantization(folded)
-    return put_on_grids(folded, plan, ranges or measure_ranges(folded, plan, as_batches(job.images)))
+    if not recipe.trained:
+        if job.images is None:
+            raise UserError(f"{recipe.name} needs calibration images")
+        ranges = measure_ranges(folded, plan, as_batches(job.images))
+    return put_on_grids(folded, plan, ranges)
 
 
 def _build_model(job: _Job) -> Any:

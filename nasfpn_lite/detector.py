@@ -14,9 +14,7 @@ _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_fea
 _RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
-def build_detector(
-    spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False
-) -> Any:
+def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False) -> Any:
     """Builds a detector with random weights.
 
     Args:

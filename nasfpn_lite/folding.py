@@ -5,7 +5,6 @@ A quantized file knows no batch norm, so quantization-aware training sees the fo
 
 import dataclasses
 import re
-from typing import Any
 
 import numpy as np
 

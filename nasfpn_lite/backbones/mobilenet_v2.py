@@ -86,7 +86,7 @@ class _Layers:
         return x, expanded
 
 
-def build_mobilenet_v2(
+def build_mobilenet_v2(  # noqa: PLR0913 - all but two are keywords
     keras: ModuleType,
     image: Any,
     *,
