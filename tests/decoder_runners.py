@@ -65,10 +65,8 @@ def make_contract(form: str, dtype: str, *, resize: str = "stretch") -> Contract
 
 def golden_cases(golden: dict[str, Any]) -> list[Case]:
     """Returns the inputs of golden vectors."""
-    return [
-        (case["thresholds"], {name: expand_tensor(entry) for name, entry in case["outputs"].items()})
-        for case in golden["cases"]
-    ]
+    outputs = {name: expand_tensor(entry) for name, entry in golden["outputs"].items()}
+    return [(case["thresholds"], outputs) for case in golden["cases"]]
 
 
 def run_python(folder: Path, contract: Contract, cases: Sequence[Case]) -> dict[str, Any]:
@@ -112,7 +110,7 @@ def run_cpp(folder: Path, contract: Contract, cases: Sequence[Case]) -> dict[str
     anchors = 'save(folder + "/anchors.bin", Decoder::make_anchors());' if contract.form == "raw" else ""
     text = _CPP_MAIN.replace("LOAD", lines).replace("DECODER", decoder).replace("ANCHORS", anchors)
     (folder / "main.cpp").write_text(text, encoding="utf-8")
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
     _call(["g++", *flags, "-I", str(folder), str(folder / "main.cpp"), "-o", str(folder / "main")])
     return _run_program([str(folder / "main")], folder, contract, cases)
 

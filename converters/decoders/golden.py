@@ -17,20 +17,23 @@ _INPUT_TOLERANCE = 1e-6  # of float inputs; stored integers must be equal
 _PLACES, _PER_PLACE = 12, 4  # anchors that see something, in groups of neighbours that overlap
 _STEPS_OF_FLOAT, _LOWEST_FLOAT, _HIGHEST_FLOAT = 0.1, -8.0, 4.0  # logits of float outputs
 
+_Outputs = dict[str, dict[str, Any]]
+
 
 def make_golden(contract: Contract) -> dict[str, Any]:
     """Makes inputs and outputs of all languages' decoders as plain data, the same ones for the same contract.
 
     Returns:
-        {"schema_version", "input": {"values": stored value of each pixel value 0..255}, "cases": [{"name",
-        "thresholds", "outputs": name -> {"dtype", "shape", "fill", "at", "values"}, "expected"}]}. A tensor is all
-        `fill` but for `values` at the flat indices `at`; `expand_tensor` builds it. Expected boxes are in pixels of
-        the network's input.
+        {"schema_version", "input": {"values": stored value of each pixel value 0..255}, "outputs": name -> {"dtype",
+        "shape", "fill", "at", "values"}, "cases": [{"name", "thresholds", "expected"}]}. A tensor is all `fill` but
+        for `values` at the flat indices `at`; `expand_tensor` builds it. Expected boxes are in pixels of the
+        network's input.
     """
-    cases = _raw_cases(contract) if contract.form == "raw" else [_detect_case(contract)]
+    outputs, cases = _make_raw(contract) if contract.form == "raw" else _make_detect(contract)
     return {
         "schema_version": SCHEMA_VERSION,
         "input": {"values": contract.input.values().tolist()},
+        "outputs": outputs,
         "cases": cases,
     }
 
@@ -90,30 +93,30 @@ def _differ(expected: Any, answer: Any, tolerance: float) -> bool:
     return first.shape != second.shape or not np.allclose(first, second, rtol=0.0, atol=tolerance)
 
 
-def _raw_cases(contract: Contract) -> list[dict[str, Any]]:
-    logits, threshold = _draw_logits(contract)
+def _make_raw(contract: Contract) -> tuple[_Outputs, list[dict[str, Any]]]:
+    """One set of outputs, decoded with the contract's thresholds and with some of which each limit shows."""
+    logits, score = _draw_logits(contract)
     outputs = {"box_encodings": _draw_encodings(contract), "class_logits": logits}
-    tight = PostprocessSpec(threshold, pre_nms_top=30, nms_iou=0.3, max_detections=7)
-    loose = replace(tight, pre_nms_top=5000, nms_iou=0.6, max_detections=100)
-    return [
-        _raw_case(name, contract, outputs, thresholds)
-        for name, thresholds in (("contract", contract.thresholds), ("tight", tight), ("loose", loose))
-    ]
-
-
-def _raw_case(
-    name: str, contract: Contract, outputs: dict[str, dict[str, Any]], thresholds: PostprocessSpec
-) -> dict[str, Any]:
-    real = {key: contract.output(key).to_tensor().dequantize(expand_tensor(entry))[0] for key, entry in outputs.items()}
-    found = postprocess(
-        real["box_encodings"], real["class_logits"], contract.anchors.to_array(), thresholds, contract.image_size
-    )
-    return {
-        "name": name,
-        "thresholds": asdict(thresholds),
-        "outputs": outputs,
-        "expected": describe(found, contract),
+    loose = PostprocessSpec(score, pre_nms_top=5000, nms_iou=0.6, max_detections=100)
+    cases = {
+        "contract": contract.thresholds,
+        "loose": loose,
+        "few candidates": replace(loose, pre_nms_top=9, nms_iou=0.9),
+        "few detections": replace(loose, max_detections=7, nms_iou=0.3),
     }
+    real = {name: contract.output(name).to_tensor().dequantize(expand_tensor(outputs[name]))[0] for name in outputs}
+    anchors = contract.anchors.to_array()
+    return outputs, [
+        {
+            "name": name,
+            "thresholds": asdict(thresholds),
+            "expected": describe(
+                postprocess(real["box_encodings"], real["class_logits"], anchors, thresholds, contract.image_size),
+                contract,
+            ),
+        }
+        for name, thresholds in cases.items()
+    ]
 
 
 def _draw_anchors(contract: Contract) -> np.ndarray:
@@ -142,13 +145,14 @@ def _draw_logits(contract: Contract) -> tuple[dict[str, Any], float]:
     count = round((highest - lowest) / step)
     columns = min(classes, 3)
     drawn = np.random.default_rng(1).integers(count // 2, count + 1, (len(rows), columns))
+    drawn[[1, _PER_PLACE]] = count  # the boxes that `_draw_encodings` places with care are the best
     at = rows[:, None] * classes + np.arange(columns) * (classes // columns)
     middle = lowest + step * (count * 3 // 4 + 0.5)
     real = (lowest + step * drawn).astype(np.float32)
     return _sparse(output, lowest, at, real), float(1 / (1 + np.exp(-middle)))
 
 
-def _detect_case(contract: Contract) -> dict[str, Any]:
+def _make_detect(contract: Contract) -> tuple[_Outputs, list[dict[str, Any]]]:
     """Six detections: the second reaches beyond the image, the third lies outside, the last is tiny."""
     corners = [
         *((0.125, 0.25, 0.5, 0.75), (-0.25, -0.125, 0.375, 1.5), (1.25, 0.25, 1.5, 0.5)),
@@ -168,7 +172,7 @@ def _detect_case(contract: Contract) -> dict[str, Any]:
     pixels = boxes.clip(values["boxes"] * np.array([height, width, height, width], np.float32), contract.image_size)
     seen = boxes.area(pixels) > 0
     expected = Detections(pixels[seen], values["scores"][seen], values["classes"][seen].astype(np.int32))
-    return {"name": "detect", "thresholds": None, "outputs": outputs, "expected": describe(expected, contract)}
+    return outputs, [{"name": "detect", "thresholds": None, "expected": describe(expected, contract)}]
 
 
 def _sparse(output: TensorContract, fill: float, at: np.ndarray, real: np.ndarray) -> dict[str, Any]:
