@@ -66,7 +66,7 @@ class Metadata:
                 "normalisation": {"offset": PIXEL_OFFSET, "scale": PIXEL_SCALE},
                 "resize": self.spec.resize,
             },
-            "boxes": _BOXES[self.form],
+            "boxes": BOXES[self.form],
         }
         return json.dumps(data)
 
@@ -98,7 +98,7 @@ class Metadata:
             raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}; convert again") from error
 
 
-_BOXES = {
+BOXES: dict[str, dict[str, Any]] = {
     "raw": {
         "coding": "(ty, tx, th, tw) against yxyx anchors in pixels, no scale factors; sizes are exp(t) * anchor",
         "outputs": ["box_encodings", "class_logits"],

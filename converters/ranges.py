@@ -13,7 +13,8 @@ from nasfpn_lite.weights import set_arrays, to_arrays
 Ranges = dict[str, tuple[float, float]]
 
 BITS = 8
-INPUT_RANGE = (-1.0, 1.0)  # network inputs; their grid is the pixel shifted by 128
+# Network inputs: the grid of scale 2/255 and zero point -1, on which a pixel's int8 value is the pixel less 128.
+INPUT_RANGE = (-127 / 127.5, 128 / 127.5)
 _BATCH = 4
 _SEARCHED_IMAGES = 32  # for the share to keep; the extremes come from all images
 # Shares of the extremes that a grid may span. Cutting rare large values off makes the steps of all others finer.

@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "quantize": ("nasfpn_lite.converters.cli_quantize", "quantization-aware training of a run, and its .tflite files"),
     "doctor": ("nasfpn_lite.converters.cli_doctor", "what quantization would do to each layer, before any training"),
     "inspect": ("nasfpn_lite.converters.cli_inspect", "what a .tflite file really computes with: int8, float, XNNPACK"),
+    "contract": ("nasfpn_lite.converters.cli_contract", "what an app must know of a .tflite file; makes its decoders"),
     "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
     "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
     "report": ("nasfpn_lite.benchmarks.cli_report", "write the report of a run again"),
