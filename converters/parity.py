@@ -11,12 +11,17 @@ import numpy as np
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
 from nasfpn_lite.converters.metadata import read_metadata
-from nasfpn_lite.converters.parity_stages import Stage, find_tensors, list_stages
+from nasfpn_lite.converters.parity_stages import KINDS, Stage, find_sources, find_tensors, list_stages
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
 from nasfpn_lite.runs import Run
 
-_BATCH = 8
+_TOLERANCES_DB = {
+    "float32": dict(zip(KINDS, (90.0, 90.0, 90.0, 90.0, 90.0, 90.0), strict=True)),
+    "float16": dict(zip(KINDS, (30.0,)*6, strict=True)),
+    "dynamic_wi8_afp32": dict(zip(KINDS, (10.0,)*6, strict=True)),
+    "static_wi8_ai8": dict(zip(KINDS, (5.0,)*6, strict=True)),
+}
 
 
 @dataclass(frozen=True)
@@ -27,18 +32,26 @@ class StageParity:
         snr_db: 10 log10(sum of reference**2 / sum of error**2) over all images; infinite where nothing differs, None
             where the file has no tensor for the stage.
         max_abs_error: The largest single error, in the units of the stage; None as above.
+        fall_db: How much lower `snr_db` is than at the worst stage next before it: what is lost here, not before.
+            None where there is no stage before, or as above.
         tolerance_db: The lowest `snr_db` that the file's recipe allows here.
     """
 
     stage: Stage
     snr_db: float | None
     max_abs_error: float | None
+    fall_db: float | None
     tolerance_db: float
+
+    @property
+    def margin_db(self) -> float:
+        """How far the stage is above its tolerance; minus infinity for one that is not in the file."""
+        return -math.inf if self.snr_db is None else self.snr_db - self.tolerance_db
 
     @property
     def within(self) -> bool:
         """Whether the stage was found and is as exact as it has to be."""
-        return self.snr_db is not None and self.snr_db >= self.tolerance_db
+        return self.margin_db >= 0.0
 
 
 @dataclass(frozen=True)
@@ -60,29 +73,44 @@ class Parity:
         return next((entry for entry in self.stages if entry.snr_db is not None and not entry.within), None)
 
     @property
+    def steepest(self) -> StageParity | None:
+        """The stage that loses most against what it is computed from, whether or not that is tolerable."""
+        falling = [entry for entry in self.stages if entry.fall_db is not None and entry.fall_db > 0.0]
+        return max(falling, key=lambda entry: entry.fall_db or 0.0, default=None)
+
+    @property
     def within(self) -> bool:
         """Whether every stage was found and is as exact as it has to be."""
         return all(entry.within for entry in self.stages)
 
     def verdict(self) -> str:
-        """Returns one or two sentences that say what is wrong and where, or that nothing is."""
+        """Says in a few sentences whether the file is within its tolerance, and where most is lost."""
         sentences = []
-        if self.collapse is not None:
-            first = self.collapse
-            sentences.append(
-                f"{self.recipe} leaves its tolerance first at {first.stage.words} ({first.stage.name}): "
-                f"{_in_db(first.snr_db)}, at least {_in_db(first.tolerance_db)} is asked for."
-            )
         if self.missing:
             names = ", ".join(stage.name for stage in self.missing)
             sentences.append(f"{len(self.missing)} of {len(self.stages)} stages are not in the file: {names}.")
-        if not sentences:
-            worst = min(self.stages, key=lambda entry: entry.snr_db - entry.tolerance_db if entry.snr_db else 0.0)
+        if self.collapse is not None:
+            sentences.append(f"{self.recipe} leaves its tolerance first at {_describe(self.collapse)}.")
+        if self.within:
+            closest = min(self.stages, key=lambda entry: entry.margin_db)
             sentences.append(
-                f"{self.recipe} stays within its tolerance at all {len(self.stages)} stages; closest to it is "
-                f"{worst.stage.words} with {_in_db(worst.snr_db)}, at least {_in_db(worst.tolerance_db)} is asked for."
+                f"{self.recipe} is within its tolerance at all {len(self.stages)} stages; "
+                f"closest to it is {_describe(closest)}."
+            )
+        if self.steepest is not None:
+            after, fall = self.steepest.snr_db or 0.0, self.steepest.fall_db or 0.0
+            sentences.append(
+                f"The steepest fall is at {_name(self.steepest.stage)}: from {after + fall:.1f} to {after:.1f} dB."
             )
         return " ".join(sentences)
+
+
+def _describe(entry: StageParity) -> str:
+    return f"{_name(entry.stage)}: {entry.snr_db:.1f} dB, at least {entry.tolerance_db:.1f} dB asked for"
+
+
+def _name(stage: Stage) -> str:
+    return stage.words if stage.name in stage.words else f"{stage.words} ({stage.name})"
 
 
 def measure_parity(source: Any, tflite_path: Path, images: np.ndarray) -> Parity:
@@ -114,8 +142,9 @@ def keras_activations(model: Any, names: Sequence[str], images: np.ndarray) -> d
 
     parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
     inputs = normalise(images)
-    batches = [parts.predict_on_batch(inputs[first : first + _BATCH]) for first in range(0, len(inputs), _BATCH)]
-    return {name: np.concatenate([batch[index] for batch in batches]) for index, name in enumerate(names)}
+    # One at a time: the early layers of many images would fill the memory.
+    rows = [[keras.ops.convert_to_numpy(x) for x in parts(image[None], training=False)] for image in inputs]
+    return {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
 
 
 def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndarray) -> Parity:
@@ -137,16 +166,25 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
     stages = list_stages(metadata.spec)
     _check_reference(reference, stages, len(images))
     shapes = {name: values.shape[1:] for name, values in reference.items()}
-    places = find_tensors(Graph(content), [stage.name for stage in stages], shapes)
-    sums = _sum_errors(content, places, reference, images)
-    return Parity(
-        metadata.recipe,
-        len(images),
-        tuple(
-            StageParity(stage, *sums.get(stage.name, (None, None)), tolerance_db(metadata.recipe, stage.kind))
-            for stage in stages
-        ),
+    graph = Graph(content)
+    places = find_tensors(graph, [stage.name for stage in stages], shapes)
+    measured = _measure(content, places, reference, images)
+    falls = _falls({name: snr for name, (snr, _) in measured.items()}, find_sources(graph, places))
+    entries = (
+        StageParity(
+            stage,
+            *measured.get(stage.name, (None, None)),
+            fall_db=falls.get(stage.name),
+            tolerance_db=tolerance_db(metadata.recipe, stage.kind),
+        )
+        for stage in stages
     )
+    return Parity(metadata.recipe, len(images), tuple(entries))
+
+
+def tolerance_db(recipe: str, kind: str) -> float:
+    """Returns the lowest signal-to-noise ratio that a recipe allows at stages of a kind, in dB."""
+    return _TOLERANCES_DB[recipe][kind]
 
 
 def signal_to_noise(signal: float, noise: float) -> float:
@@ -158,7 +196,7 @@ def signal_to_noise(signal: float, noise: float) -> float:
     return 10.0 * math.log10(signal / noise) if signal > 0.0 else -math.inf
 
 
-def _sum_errors(
+def _measure(
     content: bytes, places: dict[str, int], reference: dict[str, np.ndarray], images: np.ndarray
 ) -> dict[str, tuple[float, float]]:
     """Returns stage name -> (snr_db, max_abs_error)."""
@@ -178,8 +216,13 @@ def _sum_errors(
     return {name: (signal_to_noise(signal[name], noise[name]), largest[name]) for name in places}
 
 
-def tolerance_db(recipe, kind):
-    return {"float32": 90.0, "float16":50.0, "dynamic_wi8_afp32":20.0,"static_wi8_ai8":10.0}[recipe]
+def _falls(snr_db: dict[str, float], sources: dict[str, tuple[str, ...]]) -> dict[str, float]:
+    falls = {}
+    for name, before in sources.items():
+        worst = min((snr_db[source] for source in before), default=math.inf)
+        if math.isfinite(worst) and math.isfinite(snr_db[name]):
+            falls[name] = worst - snr_db[name]
+    return falls
 
 
 def _check_reference(reference: dict[str, np.ndarray], stages: Sequence[Stage], images: int) -> None:
@@ -187,7 +230,7 @@ def _check_reference(reference: dict[str, np.ndarray], stages: Sequence[Stage], 
         if stage.name not in reference:
             raise ValueError(f"the reference lacks {stage.name}; it needs every stage of list_stages")
         if len(reference[stage.name]) != images:
-            raise ValueError(f"expected {images} images in the reference of {stage.name}, got {len(reference[stage.name])}")
+            raise ValueError(f"expected {images} images at {stage.name}, got {len(reference[stage.name])}")
 
 
 def _read(path: Path) -> bytes:
@@ -195,7 +238,3 @@ def _read(path: Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"expected a .tflite file, but cannot read {path}: {error.strerror}") from error
-
-
-def _in_db(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.1f} dB"

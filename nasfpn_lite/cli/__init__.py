@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("nasfpn_lite.converters.cli_eval", "COCO AP of a run or a .tflite file"),
     "predict": ("nasfpn_lite.converters.cli_predict", "draw what a run or a .tflite file finds in photos"),
     "convert": ("nasfpn_lite.converters.cli_convert", "make .tflite files of a run or a variant"),
+    "parity": ("nasfpn_lite.converters.cli_parity", "how far a .tflite is from its run, layer by layer"),
     "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
     "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
     "report": ("nasfpn_lite.benchmarks.cli_report", "write the report of a run again"),
