@@ -65,9 +65,9 @@ def load_photos(run: "Run", data: Path | None, split: str, count: int) -> "np.nd
     if not folder or not Path(folder).is_dir():
         where = f"there is no folder {folder}" if folder else f"{run.folder} does not say which it was trained on"
         raise UserError(f"expected a COCO folder with photos, but {where}; name one with --data DIR")
-    records = load_split(
-        Path(folder), split, categories=run.categories, seed=int(run.recipe.get("seed", 0))
-    ).images[:count]
+    records = load_split(Path(folder), split, categories=run.categories, seed=int(run.recipe.get("seed", 0))).images[
+        :count
+    ]
     photos = (read_record(record) for record in records)
     return np.stack([fit_image(photo, run.spec.image_size, run.spec.resize)[0] for photo in photos])
 

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,10 +68,10 @@ def make_interpreter(model: Path | str | bytes, *, threads: int = 1, preserve_al
         content, name = _read(Path(model)), str(model)
     interpreter_class = _find_interpreter()
     try:
-        with _quiet_stderr():
-            interpreter = interpreter_class(
-                model_content=content, num_threads=threads, experimental_preserve_all_tensors=preserve_all_tensors
-            )
+        with _quiet_stderr(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors", UserWarning)  # takes more memory
+            options = {"experimental_preserve_all_tensors": True} if preserve_all_tensors else {}
+            interpreter = interpreter_class(model_content=content, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{name} cannot be loaded as a TFLite model: {error}") from error

@@ -11,17 +11,11 @@ import numpy as np
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
 from nasfpn_lite.converters.metadata import read_metadata
-from nasfpn_lite.converters.parity_stages import KINDS, Stage, find_sources, find_tensors, list_stages
+from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, list_stages
+from nasfpn_lite.converters.parity_tolerances import tolerance_db
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
 from nasfpn_lite.runs import Run
-
-_TOLERANCES_DB = {
-    "float32": dict(zip(KINDS, (90.0, 90.0, 90.0, 90.0, 90.0, 90.0), strict=True)),
-    "float16": dict(zip(KINDS, (30.0,)*6, strict=True)),
-    "dynamic_wi8_afp32": dict(zip(KINDS, (10.0,)*6, strict=True)),
-    "static_wi8_ai8": dict(zip(KINDS, (5.0,)*6, strict=True)),
-}
 
 
 @dataclass(frozen=True)
@@ -180,11 +174,6 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
         for stage in stages
     )
     return Parity(metadata.recipe, len(images), tuple(entries))
-
-
-def tolerance_db(recipe: str, kind: str) -> float:
-    """Returns the lowest signal-to-noise ratio that a recipe allows at stages of a kind, in dB."""
-    return _TOLERANCES_DB[recipe][kind]
 
 
 def signal_to_noise(signal: float, noise: float) -> float:

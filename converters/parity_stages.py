@@ -82,7 +82,9 @@ def _neck(spec: DetectorSpec) -> Iterator[Stage]:
     suffix = "_bn" if neck.kind == "nasfpn" else ""
     top = min(5, neck.max_level)
     for level in range(neck.min_level, top + 1):
-        yield Stage(f"lateral_{level_name('C', level)}{suffix}", "lateral", "laterals", f"lateral projection of C{level}")
+        yield Stage(
+            f"lateral_{level_name('C', level)}{suffix}", "lateral", "laterals", f"lateral projection of C{level}"
+        )
     if neck.kind == "fpn":
         yield from _fpn(neck.min_level, top, neck.max_level)
     elif neck.genotype is not None:
