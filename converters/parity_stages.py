@@ -1,7 +1,7 @@
 """The stages at which a .tflite is held against its reference: names, words and where they are in the file."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,19 +118,19 @@ def find_tensors(graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int
 
     A converter names the result of fused operators after all of them, joined by ";", the last one first: only that
     one's layer has its value in the tensor. Of several tensors of a layer (a batch norm that was not folded makes
-    two) the last computed is its output.
+    two) the last computed is its output. A batch norm that shifts nothing, as only untrained ones do, leaves no name.
 
     Args:
         shapes: Layer name -> shape without the batch; tensors of another shape (folded weights) are passed over.
     """
-    wanted, found = set(names), {}
-    outputs = graph.outputs()
+    wanted = set(names)
+    found: dict[str, int] = {}
     for operator in graph.main.operators:
         for index in operator.outputs:
             name = _layer_of(graph.main.tensors[index], wanted)
             if name is not None and _shape(graph.main.tensors[index]) == (1, *shapes[name]):
                 found[name] = int(index)
-    found |= {name: index for name, index in outputs.items() if name in wanted}
+    found |= {name: index for name, index in graph.outputs().items() if name in wanted}
     return {name: found[name] for name in names if name in found}
 
 
@@ -148,7 +148,7 @@ def find_sources(graph: Graph, places: dict[str, int]) -> dict[str, tuple[str, .
     return sources
 
 
-def _layer_of(tensor: Any, wanted: set[str]) -> str | None:
+def _layer_of(tensor: Any, wanted: Container[str]) -> str | None:
     path = tensor.name.decode().partition(";")[0]
     unnamed = _UNNAMED_OUTPUT.search(path)
     if unnamed and int(unnamed[1]) < len(_OUTPUTS):

@@ -11,13 +11,28 @@ from nasfpn_lite.converters.cli_parity import load_photos
 from nasfpn_lite.converters.convert import Source, convert
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.parity_stages import list_stages
-from nasfpn_lite.runs import load_run
+from nasfpn_lite.runs import WEIGHTS_FILE, load_run
+from nasfpn_lite.weights import load_arrays, save_arrays
 
 
 @pytest.fixture(scope="module")
-def float32_file(tiny_run, tmp_path_factory):
+def trained_run(tiny_run, tmp_path_factory):
+    """The run with batch norms that shift, as those of every trained network do."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    shutil.copytree(tiny_run, folder)
+    arrays = load_arrays(folder / WEIGHTS_FILE)
+    rng = np.random.default_rng(0)
+    for name, values in arrays.items():
+        if name.endswith("/beta"):
+            values[:] = rng.normal(0.3, 0.3, values.shape)
+    save_arrays(arrays, folder / WEIGHTS_FILE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def float32_file(trained_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("parity") / "tiny_float32_raw.tflite"
-    convert(Source.from_run(load_run(tiny_run)), "float32", "raw", path)
+    convert(Source.from_run(load_run(trained_run)), "float32", "raw", path)
     return path
 
 
@@ -41,19 +56,19 @@ def call(run, file, data, *options):
     return main(["parity", str(run), str(file), "--data", str(data), *options])
 
 
-def test_table_verdict_and_picture(tiny_run, float32_file, tiny_coco, tmp_path, capsys):
+def test_table_verdict_and_picture(trained_run, float32_file, tiny_coco, tmp_path, capsys):
     picture = tmp_path / "drift.svg"
-    assert call(tiny_run, float32_file, tiny_coco, "-o", str(picture)) == 0
+    assert call(trained_run, float32_file, tiny_coco, "-o", str(picture)) == 0
     lines = capsys.readouterr().out.splitlines()
-    stages = list_stages(load_run(tiny_run).spec)
+    stages = list_stages(load_run(trained_run).spec)
     assert [line.split("  ")[0] for line in lines[2 : 2 + len(stages)]] == [stage.words for stage in stages]
     assert lines[-1].startswith(f"float32 is within its tolerance at all {len(stages)} stages; closest to it is ")
     assert lines[-1].endswith("(2 photos)")
     assert "tiny_float32_raw.tflite against run" in picture.read_text()
 
 
-def test_json_and_exit_code_of_a_damaged_file(tiny_run, damaged_file, tiny_coco, capsys):
-    assert call(tiny_run, damaged_file, tiny_coco, "--json", "--images", "1") == 1
+def test_json_and_exit_code_of_a_damaged_file(trained_run, damaged_file, tiny_coco, capsys):
+    assert call(trained_run, damaged_file, tiny_coco, "--json", "--images", "1") == 1
     figures = json.loads(capsys.readouterr().out)
     assert (figures["within"], figures["images"], figures["missing"]) == (False, 1, [])
     assert figures["collapse"] == figures["steepest_fall"] == "lateral_C4"
@@ -63,14 +78,14 @@ def test_json_and_exit_code_of_a_damaged_file(tiny_run, damaged_file, tiny_coco,
     assert entries["block_12_add"]["within"]
 
 
-def test_a_table_marks_what_is_outside(tiny_run, damaged_file, tiny_coco, capsys):
-    assert call(tiny_run, damaged_file, tiny_coco) == 1
+def test_a_table_marks_what_is_outside(trained_run, damaged_file, tiny_coco, capsys):
+    assert call(trained_run, damaged_file, tiny_coco) == 1
     marked = [line for line in capsys.readouterr().out.splitlines() if line.endswith("<-- outside")]
     assert marked[0].startswith("lateral projection of C4")
 
 
-def test_photos_are_those_of_the_split(tiny_run, tiny_coco):
-    run = load_run(tiny_run)
+def test_photos_are_those_of_the_split(trained_run, tiny_coco):
+    run = load_run(trained_run)
     assert load_photos(run, tiny_coco, "train", 4).shape == (4, 64, 128, 3)
     assert load_photos(run, tiny_coco, "test", 4).shape == (2, 64, 128, 3)
 
@@ -82,17 +97,17 @@ def test_photos_are_those_of_the_split(tiny_run, tiny_coco):
         (["--data", "gone"], "there is no folder gone; name one with --data"),
     ],
 )
-def test_what_cannot_be_done(options, message, tiny_run, float32_file, tiny_coco, capsys):
-    assert call(tiny_run, float32_file, tiny_coco, *options) == 2
+def test_what_cannot_be_done(options, message, trained_run, float32_file, tiny_coco, capsys):
+    assert call(trained_run, float32_file, tiny_coco, *options) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_file_of_another_detector(tiny_run, small_detector, tiny_coco, capsys):
-    assert call(tiny_run, small_detector.files["float32", "raw"], tiny_coco) == 2
+def test_a_file_of_another_detector(trained_run, small_detector, tiny_coco, capsys):
+    assert call(trained_run, small_detector.files["float32", "raw"], tiny_coco) == 2
     assert "holds another detector" in capsys.readouterr().err
 
 
-def test_a_run_without_photos(tiny_run, float32_file, tmp_path, capsys):
-    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+def test_a_run_without_photos(trained_run, float32_file, tmp_path, capsys):
+    copy = shutil.copytree(trained_run, tmp_path / "copy")
     assert main(["parity", str(copy), str(float32_file)]) == 2
     assert "does not say which it was trained on" in capsys.readouterr().err
