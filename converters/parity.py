@@ -164,15 +164,11 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
     places = find_tensors(graph, [stage.name for stage in stages], shapes)
     measured = _measure(content, places, reference, images)
     falls = _falls({name: snr for name, (snr, _) in measured.items()}, find_sources(graph, places))
-    entries = (
-        StageParity(
-            stage,
-            *measured.get(stage.name, (None, None)),
-            fall_db=falls.get(stage.name),
-            tolerance_db=tolerance_db(metadata.recipe, stage.kind),
-        )
-        for stage in stages
-    )
+    entries = []
+    for stage in stages:
+        snr_db, largest = measured.get(stage.name, (None, None))
+        allowed = tolerance_db(metadata.recipe, stage.kind)
+        entries.append(StageParity(stage, snr_db, largest, falls.get(stage.name), allowed))
     return Parity(metadata.recipe, len(images), tuple(entries))
 
 

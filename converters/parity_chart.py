@@ -11,6 +11,7 @@ _STEP, _LEAST_WIDTH = 7, 480  # pixels a stage, pixels of the plot
 _HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 420, 66, 70, 52, 24
 _TICK_STEPS_DB = (1, 2, 5, 10, 20, 50)
 _MOST_TICKS = 8
+_LEVEL = "backbone level "
 _STYLE = """
 text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:15px;font-weight:600}.small{font-size:11px;fill:#666}
 .end{text-anchor:end}.middle{text-anchor:middle}.grid{stroke:#ddd}.band{fill:#f4f5f7}.curve{stroke:#2563a8;
@@ -70,6 +71,10 @@ class _Plot:
             x, y = left + width / 2 + 4, _HEIGHT - _BOTTOM + 12
             yield f'<text transform="translate({x:.1f} {y}) rotate(-40)" class="end">{escape(part)}</text>'
             start += count
+        for place, entry in enumerate(self.stages):
+            if entry.stage.words.startswith(_LEVEL):
+                level = entry.stage.words.removeprefix(_LEVEL)
+                yield f'<text x="{self.x(place):.1f}" y="{_TOP + 14}" class="middle small">{level}</text>'
 
     def grid(self) -> Iterator[str]:
         for number in range(round((self.high - self.low) / self.step) + 1):
