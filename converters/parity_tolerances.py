@@ -10,7 +10,7 @@ from nasfpn_lite.errors import UserError
 #   float16             40.5 /  45.9   42.1 /  48.0   38.8 /  47.6   41.5 /  47.4   41.9 /  49.9   56.5 /  60.7
 #   dynamic_wi8_afp32   15.6 /  26.7   16.5 /  29.1   15.6 /  28.1   17.6 /  28.4   22.9 /  30.5   32.5 /  41.4
 #   static_wi8_ai8       9.0 /  12.9   10.0 /  15.3    7.3 /  15.5    9.9 /  16.8   11.0 /  18.0   25.5 /  28.9
-# Allowed is the lower one less 4 dB, so that an error twice as large (6 dB) is outside; float32 has 10 dB, because the
+# Allowed is the lower one less 4 dB, rounded down: an error twice as large (6 dB) is outside. float32 has 10 dB, as the
 # order of its sums depends on the processor.
 TOLERANCES_DB: dict[str, dict[str, float]] = {
     "float32": {"backbone": 93.0, "lateral": 95.0, "cell": 93.0, "tower": 96.0, "box": 97.0, "class": 112.0},
