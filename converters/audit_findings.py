@@ -82,6 +82,9 @@ def _is_stray(graph: GraphView, operator: OperatorView) -> bool:
     source, result = operator.inputs[0], operator.outputs[0]
     if source is None or graph.is_fixed(source) or source in graph.inputs:
         return False
+    before = graph.producers.get(source.index)
+    if before is not None and before.name == "DEQUANTIZE" and before.inputs[0] in graph.inputs:
+        return False  # uint8 pixels become int8 by way of float, which XNNPACK runs faster than one QUANTIZE
     readers = graph.consumers.get(result.index, ())
     leaves = result in graph.outputs or {reader.name for reader in readers} == {_SUPPRESSION}
     return not leaves

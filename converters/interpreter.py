@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,8 +52,12 @@ class Tensor:
         return (values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
 
 
-def make_interpreter(model: Path | str | bytes, *, threads: int = 1) -> Any:
+def make_interpreter(model: Path | str | bytes, *, threads: int = 1, preserve_all_tensors: bool = False) -> Any:
     """Loads a .tflite and allocates its tensors.
+
+    Args:
+        preserve_all_tensors: Keep what every operator computes, so that `get_tensor` may read it after a run. XNNPACK
+            still runs the operators, each by itself.
 
     Raises:
         UserError: No such file, no TFLite model, or no interpreter is installed.
@@ -63,8 +68,10 @@ def make_interpreter(model: Path | str | bytes, *, threads: int = 1) -> Any:
         content, name = _read(Path(model)), str(model)
     interpreter_class = _find_interpreter()
     try:
-        with _quiet_stderr():
-            interpreter = interpreter_class(model_content=content, num_threads=threads)
+        with _quiet_stderr(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors", UserWarning)  # takes more memory
+            options = {"experimental_preserve_all_tensors": True} if preserve_all_tensors else {}
+            interpreter = interpreter_class(model_content=content, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{name} cannot be loaded as a TFLite model: {error}") from error
@@ -84,6 +91,11 @@ def signature_tensors(interpreter: Any, signature: str = SIGNATURE) -> tuple[dic
     inputs = {name: _tensor(name, detail) for name, detail in runner.get_input_details().items()}
     outputs = {name: _tensor(name, detail) for name, detail in runner.get_output_details().items()}
     return inputs, outputs
+
+
+def all_tensors(interpreter: Any) -> dict[int, Tensor]:
+    """Returns every tensor by its index, which is also its place in the file."""
+    return {int(detail["index"]): _tensor(detail["name"], detail) for detail in interpreter.get_tensor_details()}
 
 
 def load_converter() -> Any:

@@ -18,7 +18,11 @@ LONGEST_FILE = 400
 TFLITE_OWNER = "converters/interpreter.py"
 TFLITE_SCHEMA = "ai_edge_litert.schema_py_generated"
 
-PACKAGE_OF_IMPORT = {"cv2": "opencv-python-headless", "ai_edge_litert": "ai-edge-litert"}
+PACKAGE_OF_IMPORT = {
+    "cv2": "opencv-python-headless",
+    "ai_edge_litert": "ai-edge-litert",
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+}
 # Where ai-edge-litert has no wheel, interpreter.py falls back to this; no extra asks for it.
 FALLBACKS = {"tflite_runtime"}
 

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("nasfpn_lite.converters.cli_doctor", "what quantization would do to each layer, before any training"),
     "inspect": ("nasfpn_lite.converters.cli_inspect", "what a .tflite file really computes with: int8, float, XNNPACK"),
     "contract": ("nasfpn_lite.converters.cli_contract", "what an app must know of a .tflite file; makes its decoders"),
+    "parity": ("nasfpn_lite.converters.cli_parity", "how far a .tflite is from its run, layer by layer"),
     "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
     "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
     "report": ("nasfpn_lite.benchmarks.cli_report", "write the report of a run again"),
