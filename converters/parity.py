@@ -13,6 +13,7 @@ from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
 from nasfpn_lite.converters.metadata import read_metadata
 from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, list_stages
 from nasfpn_lite.converters.parity_tolerances import tolerance_db
+from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
 from nasfpn_lite.runs import Run
@@ -161,7 +162,8 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
     _check_reference(reference, stages, len(images))
     shapes = {name: values.shape[1:] for name, values in reference.items()}
     graph = Graph(content)
-    places = find_tensors(graph, [stage.name for stage in stages], shapes)
+    folded = get_recipe(metadata.recipe).integer_activations
+    places = find_tensors(graph, [stage.name for stage in stages], shapes, folded=folded)
     measured = _measure(content, places, reference, images)
     falls = _falls({name: snr for name, (snr, _) in measured.items()}, find_sources(graph, places))
     entries = []

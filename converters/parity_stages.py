@@ -1,11 +1,12 @@
 """The stages at which a .tflite is held against its reference: names, words and where they are in the file."""
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.qat_plan import GRID
 from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.levels import level_name
 from nasfpn_lite.specs import BackboneSpec, DetectorSpec
@@ -113,7 +114,9 @@ def _head(spec: DetectorSpec) -> Iterator[Stage]:
     yield Stage(CLASS_OUTPUT, "class", "outputs", "class output")
 
 
-def find_tensors(graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+def find_tensors(
+    graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int, ...]], *, folded: bool = False
+) -> dict[str, int]:
     """Returns layer name -> index of the tensor that holds the layer's output; layers not in the file are left out.
 
     A converter names the result of fused operators after all of them, joined by ";", the last one first: only that
@@ -121,16 +124,17 @@ def find_tensors(graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int
     two) the last computed is its output. A batch norm that shifts nothing, as only untrained ones do, leaves no name.
 
     Args:
+        folded: Batch norms were folded before the conversion: their values are their convolutions'.
         shapes: Layer name -> shape without the batch; tensors of another shape (folded weights) are passed over.
     """
-    wanted = set(names)
+    wanted = {alias: name for name in names for alias in _aliases(name, folded=folded)}
     found: dict[str, int] = {}
     for operator in graph.main.operators:
         for index in operator.outputs:
             name = _layer_of(graph.main.tensors[index], wanted)
             if name is not None and _shape(graph.main.tensors[index]) == (1, *shapes[name]):
                 found[name] = int(index)
-    found |= {name: index for name, index in graph.outputs().items() if name in wanted}
+    found |= {name: index for name, index in graph.outputs().items() if name in names}
     return {name: found[name] for name in names if name in found}
 
 
@@ -148,15 +152,24 @@ def find_sources(graph: Graph, places: dict[str, int]) -> dict[str, tuple[str, .
     return sources
 
 
-def _layer_of(tensor: Any, wanted: Container[str]) -> str | None:
+def _aliases(name: str, *, folded: bool) -> Iterator[str]:
+    yield name
+    if folded and name.endswith("_BN"):
+        yield name.removesuffix("_BN")
+    if folded and name.endswith("_bn"):
+        yield from (f"{name.removesuffix('_bn')}_{part}" for part in ("conv", "pointwise"))
+
+
+def _layer_of(tensor: Any, wanted: Mapping[str, str]) -> str | None:
     path = tensor.name.decode().partition(";")[0]
     unnamed = _UNNAMED_OUTPUT.search(path)
     if unnamed and int(unnamed[1]) < len(_OUTPUTS):
-        return _OUTPUTS[int(unnamed[1])] if _OUTPUTS[int(unnamed[1])] in wanted else None
+        return wanted.get(_OUTPUTS[int(unnamed[1])])
     for segment in path.split("/"):
-        # Keras numbers the calls of a layer: "x_1" is the first call of "x".
-        for name in (re.sub(r"_\d+$", "", segment), segment):
-            if name in wanted:
+        # Keras numbers the calls of a layer: "x_1" is the first call of "x". Grids stand behind what they round.
+        for call in (re.sub(r"_\d+$", "", segment), segment):
+            name = wanted.get(call.removesuffix(GRID))
+            if name is not None:
                 return name
     return None
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasfpn_lite.converters.qat_plan import SIGMOID_RANGE, LayerPlan
+from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 Ranges = dict[str, tuple[float, float]]
@@ -77,12 +77,12 @@ def put_on_grids(model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tup
     """
     ends = {layer.name: ranges[layer.name] for layer in plan if layer.output == "learned"}
     ends |= {layer.name: SIGMOID_RANGE for layer in plan if layer.output == "fixed"}
-    grids = {name: _OnGrid(*end, name=f"{name}_grid") for name, end in ends.items()}
+    grids = {name: _OnGrid(*end, name=f"{name}{GRID}") for name, end in ends.items()}
     first = plan[0].name  # the one layer that every backbone's image goes through
 
     def call(layer: Any, x: Any, **kwargs: Any) -> Any:
         if layer.name == first:
-            x = _OnGrid(*INPUT_RANGE, name="image_grid")(x)
+            x = _OnGrid(*INPUT_RANGE, name=f"image{GRID}")(x)
         output = layer(x, **kwargs)
         return grids[layer.name](output) if layer.name in grids else output
 

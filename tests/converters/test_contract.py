@@ -104,7 +104,7 @@ def test_contract_says_what_the_file_does(small_detector, file):
     if file[0] == "float32":
         np.testing.assert_allclose(pixels, [-1.0, -1 / 255, 1 / 255, 1.0], atol=1e-7)
     else:
-        assert pixels == [-128, -1, 0, 127]
+        assert pixels == ([-128, -1, 0, 127] if file[1] == "raw" else [0, 127, 128, 255])
 
 
 def test_contract_of_an_int8_file_has_the_interpreters_quantization(small_detector):

@@ -11,6 +11,7 @@ from nasfpn_lite.converters.metadata import read_metadata
 from nasfpn_lite.converters.parity import compare, keras_activations, measure_parity, signal_to_noise
 from nasfpn_lite.converters.parity_stages import find_tensors, list_stages
 from nasfpn_lite.converters.parity_tolerances import TOLERANCES_DB, tolerance_db
+from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
 
@@ -36,7 +37,7 @@ def own_activations(small_detector, images, reference):
     for recipe in TOLERANCES_DB:
         content = small_detector.files[recipe, "raw"].read_bytes()
         shapes = {name: values.shape[1:] for name, values in reference.items()}
-        places = find_tensors(Graph(content), list(shapes), shapes)
+        places = find_tensors(Graph(content), list(shapes), shapes, folded=get_recipe(recipe).integer_activations)
         interpreter = make_interpreter(content, preserve_all_tensors=True)
         tensors = all_tensors(interpreter)
         image_tensor = tensors[interpreter.get_input_details()[0]["index"]]
@@ -106,7 +107,7 @@ def test_a_damaged_layer_is_named(recipe, dtype, small_detector, images, own_act
     path, reference = small_detector.files[recipe, "raw"], own_activations[recipe]
     graph = Graph(path.read_bytes())
     shapes = {name: values.shape[1:] for name, values in reference.items()}
-    place = find_tensors(graph, list(shapes), shapes)["pyramid1_cell7_P4_bn"]
+    place = find_tensors(graph, list(shapes), shapes, folded=dtype == np.int8)["pyramid1_cell7_P4_bn"]
     convolution = next(operator for operator in graph.main.operators if place in operator.outputs)
     weights = graph.model.buffers[graph.main.tensors[convolution.inputs[1]].buffer]
     weights.data = np.frombuffer((-np.frombuffer(bytes(weights.data), dtype)).tobytes(), np.uint8)

@@ -8,6 +8,7 @@ from nasfpn_lite.converters.calibration import make_synthetic_calibration
 from nasfpn_lite.converters.convert import Source, Target, convert_all
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.parity_stages import KINDS, find_sources, find_tensors, list_stages
+from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.specs import DetectorSpec
 from nasfpn_lite.variants import get_spec
@@ -89,7 +90,8 @@ def test_all_stages_are_found_in_converted_files(variant, tmp_path):
     convert_all(Source.random(spec), targets, calibration=make_synthetic_calibration(spec))
     shapes = layer_shapes(spec)
     for target in targets:
-        places = find_tensors(Graph(target.path.read_bytes()), list(shapes), shapes)
+        folded = get_recipe(target.recipe).integer_activations
+        places = find_tensors(Graph(target.path.read_bytes()), list(shapes), shapes, folded=folded)
         assert set(shapes) - set(places) == set()
         assert len(set(places.values())) == len(places)
 
@@ -118,6 +120,12 @@ def test_names_that_end_in_a_number():
 def test_a_batch_norm_after_its_convolution_is_not_taken_for_it():
     graph = FakeGraph([tensor("m/a_conv_1/convolution1", (1, 5))], [([], [0])])
     assert find_tensors(graph, ["a_bn"], {"a_bn": (5,)}) == {}
+    assert find_tensors(graph, ["a_bn"], {"a_bn": (5,)}, folded=True) == {"a_bn": 0}
+
+
+def test_a_grid_stands_for_the_layer_that_it_rounds():
+    graph = FakeGraph([tensor("m/a_act_grid_1/FakeQuant", (1, 5))], [([], [0])])
+    assert find_tensors(graph, ["a_act"], {"a_act": (5,)}) == {"a_act": 0}
 
 
 def test_outputs_are_found_by_signature_or_by_number():
