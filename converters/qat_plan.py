@@ -19,7 +19,7 @@ GRID = "_grid"  # ends the name of what rounds a layer's output
 SIGMOID_RANGE = (0.0, 255 / 256)  # the grid that TFLite's int8 LOGISTIC demands: scale 1/256, zero point -128
 
 _EXPLANATIONS: dict[Output, str] = {
-    "learned": "range measured on photos, then followed in training",
+    "learned": "range measured on photos, trained with the weights",
     "fixed": "range that the operator demands",
     "fused": "computed together with the next layer",
     "source": "same grid as its input",
@@ -33,7 +33,7 @@ class LayerPlan:
     Attributes:
         kind: The layer's class.
         weights: Whether its kernel is quantized, per output channel.
-        output: "learned": range measured on photos, then followed; "fixed": SIGMOID_RANGE; "fused": not written to
+        output: "learned": range measured on photos, then trained; "fixed": SIGMOID_RANGE; "fused": not written to
             memory, or put on the grid of what follows; "source": same grid as its input.
     """
 

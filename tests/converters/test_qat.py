@@ -1,5 +1,6 @@
 """Quantization-aware training, in processes of its own: this one never imports tf_keras."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -16,7 +17,10 @@ from nasfpn_lite.cli import main
 from nasfpn_lite.converters.convert import RANGES
 from nasfpn_lite.weights import load_arrays
 
-pytest.importorskip("tensorflow_model_optimization", reason="quantization-aware training is not installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="quantization-aware training is not installed",
+)
 
 LAYERS_CHECK = """
 import sys, json
