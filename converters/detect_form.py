@@ -15,7 +15,7 @@ from nasfpn_lite.specs import DetectorSpec
 
 # Anchors whose best class is among the best so many enter the suppression. All others are never dequantized.
 _LEAST_CANDIDATES, _MOST_CANDIDATES = 256, 768
-_ANCHORS_PER_CANDIDATE = 25
+_ANCHORS_PER_CANDIDATE = 32
 # Every class has a strip of its own for its boxes, this many image heights apart.
 _STRIP = 4.0
 _CUSTOM_OP = "TFLite_Detection_PostProcess"
@@ -60,7 +60,7 @@ def append_detection(graph: Graph, spec: DetectorSpec, thresholds: PostprocessSp
 
 
 def count_candidates(anchors: int, max_detections: int) -> int:
-    """Returns how many anchors enter the suppression: one in 25, at least 256 and at most 768.
+    """Returns how many anchors enter the suppression: one in 32, at least 256 and at most 768.
 
     A small network has less time to lose in the suppression, and fewer anchors on each object. Never fewer than
     `max_detections`, never more than there are.
