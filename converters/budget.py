@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasfpn_lite.compare import Budget, Comparison, check, compare
+from nasfpn_lite.converters.audit import audit_file
 from nasfpn_lite.converters.calibration import Calibration
 from nasfpn_lite.converters.certificate import (
     Certificate,
@@ -163,6 +164,7 @@ def certify(
         data=describe_data(scoring.folder, scoring.split),
         calibration=calibration,
         commands=commands,
+        audit={key: value for key, value in audit_file(candidate).to_dict().items() if key != "path"},
     )
 
 

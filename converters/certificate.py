@@ -44,7 +44,7 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
         data: As `describe_data` gives it.
         calibration: The images that were really used; left out for recipes without.
         commands: What is reproduced -> command line.
-        audit: Left empty here; another check may fill it.
+        audit: What `inspect` says of the file.
 
     Raises:
         UserError: The file is none of ours.

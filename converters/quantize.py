@@ -1,16 +1,15 @@
-"""Quantization-aware training of a run, then the .tflite files of its result. tf_keras stays in a subprocess."""
+"""Quantization-aware training of a run, ready for conversion. tf_keras stays in a subprocess."""
 
 import dataclasses
 import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from nasfpn_lite.converters.convert import Converted, Source, Target, check_free, convert_all
+from nasfpn_lite.converters.convert import Source
 from nasfpn_lite.converters.processes import package_environment
-from nasfpn_lite.converters.qat_recipe import ERROR_FILE, JOB_FILE, QAT_FOLDER, TRAINED_FILE, QatJob
+from nasfpn_lite.converters.qat_recipe import ERROR_FILE, JOB_FILE, TRAINED_FILE, QatJob
 from nasfpn_lite.converters.recipes import QAT
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
@@ -24,29 +23,24 @@ class QuantizationError(UserError):
     """The training process failed; what it said is on stderr."""
 
 
-def quantize(job: QatJob, output: Path, forms: Sequence[str] = ("raw",), *, resume: bool = False) -> list[Converted]:
-    """Trains on int8 grids and makes a .tflite of each form.
+def train_on_grids(job: QatJob, folder: Path, *, resume: bool = False) -> Source:
+    """Trains a run's detector on int8 grids, for recipe `qat_wi8_ai8` of `convert_all` and `convert_within_budget`.
 
     Args:
-        output: Folder for NAME_qat_wi8_ai8_FORM.tflite; output/qat holds the training, which `resume` goes on with:
-            weights, ranges, optimizer and averages are those of a training that was never interrupted.
+        folder: Holds the training, which `resume` goes on with: weights, ranges, optimizer and averages are those of a
+            training that was never interrupted. A finished one is not repeated.
 
     Raises:
-        UserError: Files are there already, packages are missing, or the training cannot start or go on.
+        UserError: Packages are missing, or the training cannot start or go on.
     """
-    run = load_run(job.run)
-    name = Path(job.run).resolve().name
-    targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(forms)]
-    check_free([target.path for target in targets], force=job.force)
     missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise UserError(f'{QAT.name} needs {" and ".join(missing)}; install with: pip install "nasfpn-lite[qat]"')
-    folder = output / QAT_FOLDER
+    source = Source.from_run(load_run(job.run))
     _prepare(job, folder, resume=resume)
     if not (folder / TRAINED_FILE).is_file():
         _train(folder)
-    source = dataclasses.replace(Source.from_run(run), trained=load_arrays(folder / TRAINED_FILE))
-    return convert_all(source, targets, force=job.force)
+    return dataclasses.replace(source, trained=load_arrays(folder / TRAINED_FILE))
 
 
 def _prepare(job: QatJob, folder: Path, *, resume: bool) -> None:

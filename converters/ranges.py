@@ -17,6 +17,7 @@ BITS = 8
 INPUT_RANGE = (-127 / 127.5, 128 / 127.5)
 _BATCH = 4
 _SEARCHED_IMAGES = 32  # for the share to keep; the extremes come from all images
+_DEAD = 1e-6  # a tensor that is zero on every photo; any grid holds zero
 # Shares of the extremes that a grid may span. Cutting rare large values off makes the steps of all others finer.
 _SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
@@ -44,6 +45,8 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
 
     seen = np.stack([extremes(batch).numpy() for batch in batches])
     lowest, highest = np.minimum(seen[:, :, 0].min(axis=0), 0.0), np.maximum(seen[:, :, 1].max(axis=0), 0.0)
+
+    highest = np.where(highest - lowest < _DEAD, 1.0, highest)
 
     @tf.function(reduce_retracing=True)
     def squared_errors(batch: Any) -> Any:

@@ -99,12 +99,13 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, total_steps: int, start_step: int) -> None:
         super().__init__()
         self.total, self.start, self.step = total_steps, start_step, start_step
-        self.began, self.last_ap = time.monotonic(), ""
+        self.began = self.steady = time.monotonic()
+        self.last_ap = ""
         self.bar: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the bar."""
-        self.began = time.monotonic()
+        self.began = self.steady = time.monotonic()
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -118,6 +119,8 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Moves the bar."""
         self.step += 1
+        if self.step == self.start + 1:
+            self.steady = time.monotonic()  # the first step also builds the graph, a minute that never comes again
         if self.bar:
             text = f"loss {float((logs or {}).get('loss', 0)):.3f}{self.last_ap}"
             self.bar.update(self.task, completed=self.step, description=text)
@@ -127,8 +130,9 @@ class Progress(keras.callbacks.Callback):
         logs = logs or {}
         self.last_ap = f" val AP {logs['val_AP']:.3f}" if "val_AP" in logs else self.last_ap
         if not self.bar:
-            elapsed = time.monotonic() - self.began
-            left = elapsed / max(1, self.step - self.start) * (self.total - self.step)
+            now = time.monotonic()
+            elapsed = now - self.began
+            left = (now - self.steady) / max(1, self.step - self.start - 1) * (self.total - self.step)
             logger.info(
                 "step %d of %d, loss %.3f%s, %.0f s, %.0f s to go",
                 *(self.step, self.total, float(logs["loss"]), self.last_ap, elapsed, left),
