@@ -15,7 +15,7 @@ from nasfpn_lite.specs import DetectorSpec
 logger = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"
-MAX_CALIBRATION_IMAGES = MIN_CALIBRATION_IMAGES  # more takes longer (0.1 to 0.3 s each) and changes ranges little
+MAX_CALIBRATION_IMAGES = MIN_CALIBRATION_IMAGES  # more takes longer and changes ranges little
 _SYNTHETIC_IMAGES = 8
 _PATCHES = 8  # made-up images are as many colour patches a side
 
@@ -79,15 +79,9 @@ def check_enough(count: int, source: str, *, force: bool) -> None:
 
 
 def as_batches(images: np.ndarray) -> Sequence[np.ndarray]:
-    """Returns the network's inputs, (1, H, W, 3) float32 each.
-
-    The first image gets one black and one white pixel, so that the measured input range is exactly -1..1 and the int8
-    input is the pixel shifted by 128.
-    """
+    """Returns the network's inputs, (1, H, W, 3) float32 each."""
     from nasfpn_lite.preprocess import normalise
 
-    images = images.copy()
-    images[0, 0, 0], images[0, 0, 1] = 0, 255
     return [normalise(image)[None] for image in images]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
 from nasfpn_lite.cli.output import print_json, print_table
+from nasfpn_lite.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from nasfpn_lite.runs import load_run
 
     folder = Path(args.qat)
+    if folder.is_dir() and (args.size or args.classes or args.genotype):
+        raise UserError("--size, --classes and --genotype change a variant; a trained run keeps what it has")
     spec = load_run(folder).spec if folder.is_dir() else spec_from_args(args, variant=args.qat)
     plan = plan_quantization(build_detector(unshare(spec, {})[0], folded=True))
     if args.json:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nasfpn_lite.cli import PROGRAM
 from nasfpn_lite.cli.common import add_json_argument, positive_int, seed_number
 from nasfpn_lite.cli.output import print_json, print_table
-from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_judged
+from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_comparison, print_judged
 from nasfpn_lite.converters.qat_recipe import QAT_FOLDER, QatJob, QatRecipe
 from nasfpn_lite.converters.recipes import QAT
 from nasfpn_lite.errors import UserError
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, converts and prints what was made."""
+    from nasfpn_lite.converters.certificate import certificate_path
     from nasfpn_lite.converters.cli_convert import find_training_data
     from nasfpn_lite.converters.convert import Source, Target, check_free, convert_all
     from nasfpn_lite.converters.quantize import train_on_grids
@@ -59,18 +60,23 @@ def run(args: argparse.Namespace) -> int:
     if args.advise:
         if budget is None:
             raise UserError("--advise compares with a budget; add --max-ap-drop, for example 0.5 points")
-        return _advise(Source.from_run(trained), _scoring(data, args, Source.from_run(trained)), budget)
+        return _advise(args, Source.from_run(trained), _scoring(data, args, Source.from_run(trained)), budget)
     recipe = QatRecipe(epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate)
     job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force)
     output = args.output or args.run / "quantized"
     name = args.run.resolve().name
     targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(args.form)]
-    check_free([target.path for target in targets], force=args.force)
+    paths = [target.path for target in targets]
+    certificates = [certificate_path(path) for path in paths]
+    check_free([*paths, *(certificates if budget else [])], force=args.force)
+    scoring = _scoring(data, args, Source.from_run(trained)) if budget else None
     source = train_on_grids(job, output / QAT_FOLDER, resume=args.resume)
-    if budget is not None:
-        judged = _convert_within(args, source, targets, _scoring(data, args, source), budget)
+    if budget is not None and scoring is not None:
+        judged = _convert_within(args, source, targets, scoring, budget)
         return print_judged(judged, as_json=args.json)
     made = convert_all(source, targets, force=args.force)
+    for certificate in certificates:
+        certificate.unlink(missing_ok=True)  # it spoke of the file that was there before
     if args.json:
         print_json({"files": [dataclasses.asdict(file) for file in made]})
         return 0
@@ -103,7 +109,16 @@ def _convert_within(
         file = str(target.path)
         return {
             "file, differences and intervals": shlex.join(
-                [PROGRAM, "quantize", str(args.run), *data, *chosen, *again, "--json"]
+                [
+                    PROGRAM,
+                    "quantize",
+                    str(args.run),
+                    *data,
+                    *chosen,
+                    *again,
+                    *(["--force"] if args.force else []),
+                    "--json",
+                ]
             ),
             "AP of this file": shlex.join(
                 [PROGRAM, "eval", file, *data, "--split", scoring.split.name, "--json"],
@@ -117,7 +132,7 @@ def _convert_within(
     return judged
 
 
-def _advise(source: "Source", scoring: "Scoring", budget: "Budget") -> int:
+def _advise(args: argparse.Namespace, source: "Source", scoring: "Scoring", budget: "Budget") -> int:
     """Converts without training into a folder that is thrown away, and says whether that is enough."""
     from nasfpn_lite.converters.budget import convert_within_budget
     from nasfpn_lite.converters.calibration import load_calibration
@@ -125,14 +140,26 @@ def _advise(source: "Source", scoring: "Scoring", budget: "Budget") -> int:
     from nasfpn_lite.data.coco import load_split
 
     photos = load_split(scoring.folder, "train", categories=source.categories, seed=source.split_seed or 0)
-    calibration = load_calibration(photos, source.spec, source=str(scoring.folder), force=True)
+    calibration = load_calibration(photos, source.spec, source=str(scoring.folder), force=args.force)
     with tempfile.TemporaryDirectory() as folder:
         target = Target(_CHEAPER, "raw", Path(folder) / f"{_CHEAPER}.tflite")
         judged = convert_within_budget(
             source, [target], scoring, budget, calibration=calibration, commands=lambda target: {}, force=True
         )[0]
-    print_judged([judged], as_json=False)
-    if judged.judgement.within_budget:
+    judgement = judged.judgement
+    if args.json:
+        print_json(
+            {
+                "recipe": _CHEAPER,
+                "within_budget": judgement.within_budget,
+                "violations": list(judgement.violations),
+                "comparison": judgement.comparison.to_dict(),
+            }
+        )
+        return 0
+    print_comparison(_CHEAPER, args.run, judgement.comparison)
+    print(*judgement.violations, sep="\n")
+    if judgement.within_budget:
         print(f"{_CHEAPER} is within the budget: no training is needed; make it with `{PROGRAM} convert`")
     else:
         print(f"{_CHEAPER} is over the budget: train on int8 grids with `{PROGRAM} quantize` and the same budget")

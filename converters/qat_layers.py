@@ -3,10 +3,11 @@
 Deliberate differences from its default 8-bit scheme, whose layout transforms are not used:
 - Depthwise kernels get a range per channel, as TFLite's converter gives them; the default has one for the tensor.
 - Kernel ranges follow the kernel itself; nothing is stored that could be stale.
-- Activation ranges start as measured on photos instead of -6..6, and are trained by the gradient of the rounding
-  instead of following the extremes of every batch, which waste the grid on rare values.
+- Activation ranges are measured on photos instead of starting at -6..6, and one factor on each is trained by the
+  gradient of the rounding; following the extremes of every batch would waste the grid on rare values.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,40 +27,47 @@ PREFIX = "quant_"
 class KernelQuantizer(quantizers.Quantizer):
     """Symmetric grid per output channel, spanned by the largest weight of each channel."""
 
+    def __init__(self, depthwise: bool) -> None:
+        self.depthwise = depthwise
+
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Makes no variables."""
         return {}
 
     def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Returns the kernel on its grid: (h, w, in, out), or (h, w, channels, 1) of a depthwise convolution."""
-        depthwise = inputs.shape[-1] == 1
-        kernel = tf.squeeze(inputs, -1) if depthwise else inputs
+        kernel = tf.squeeze(inputs, -1) if self.depthwise else inputs
         limit = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), axis=list(range(len(kernel.shape) - 1))))
         limit = tf.maximum(limit, 1e-8)  # a dead channel has no range
         kernel = tf.quantization.fake_quant_with_min_max_vars_per_channel(
             kernel, -limit, limit, num_bits=BITS, narrow_range=True
         )
-        return tf.expand_dims(kernel, -1) if depthwise else kernel
+        return tf.expand_dims(kernel, -1) if self.depthwise else kernel
 
     def get_config(self) -> dict[str, Any]:
-        """Returns nothing: it has no options."""
-        return {}
+        """Returns its option."""
+        return {"depthwise": self.depthwise}
 
 
 class RangeQuantizer(quantizers.Quantizer):
-    """Asymmetric grid of one tensor, whose ends are trained with the weights."""
+    """Asymmetric grid of one tensor, as measured; one factor on both ends is trained with the weights.
+
+    The factor is exp of a weight that starts at zero: steps are relative to the range, and none can close it.
+    """
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """Makes the two ends of the range."""
+        """Makes the two ends and the factor's logarithm."""
+        constant = tf_keras.initializers.Constant
         return {
-            end: layer.add_weight(f"{name}_{end}", initializer=tf_keras.initializers.Constant(value))
-            for end, value in (("min", -6.0), ("max", 6.0))
+            "min": layer.add_weight(f"{name}_min", initializer=constant(-6.0), trainable=False),
+            "max": layer.add_weight(f"{name}_max", initializer=constant(6.0), trainable=False),
+            "stretch": layer.add_weight(f"{name}_stretch", initializer=constant(0.0)),
         }
 
     def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Returns the tensor on its grid."""
-        # A range must hold zero, which padding and ReLU need exactly.
-        low, high = tf.minimum(weights["min"], 0.0), tf.maximum(weights["max"], 0.0)
+        factor = tf.exp(weights["stretch"])
+        low, high = weights["min"] * factor, weights["max"] * factor
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high, num_bits=BITS)
 
     def get_config(self) -> dict[str, Any]:
@@ -91,7 +99,10 @@ class PlannedConfig(quantize_config.QuantizeConfig):
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
         """Names the kernel."""
-        return [(getattr(layer, _kernel_name(layer)), KernelQuantizer())] if self.weights else []
+        if not self.weights:
+            return []
+        name = _kernel_name(layer)
+        return [(getattr(layer, name), KernelQuantizer(depthwise=name == "depthwise_kernel"))]
 
     def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
         """Makes the layer compute with the kernel on its grid."""
@@ -153,26 +164,30 @@ def quantize_twin(twin: Any, plan: tuple[LayerPlan, ...]) -> Any:
         return tfmot_quantize.quantize_apply(annotated, scheme=_AsPlanned(), quantized_layer_name_prefix=PREFIX)
 
 
-def range_variables(model: Any) -> dict[str, tuple[Any, Any]]:
-    """Returns layer name -> (min, max) variables of every learned range."""
-    found = {}
-    for layer in model.layers:
-        ends = {v.name.split("/")[-1].split(":")[0]: v for v in layer.weights}
-        if "output_min" in ends:
-            found[layer.name.removeprefix(PREFIX)] = (ends["output_min"], ends["output_max"])
-    return found
-
-
 def read_ranges(model: Any) -> dict[str, tuple[float, float]]:
-    """Returns layer name -> (min, max)."""
-    return {name: (float(low.numpy()), float(high.numpy())) for name, (low, high) in range_variables(model).items()}
+    """Returns layer name -> (min, max) of every learned range."""
+    ranges = {}
+    for name, variables in _range_variables(model).items():
+        low, high, stretch = (float(variable.numpy()) for variable in variables)
+        ranges[name] = (low * math.exp(stretch), high * math.exp(stretch))
+    return ranges
 
 
 def write_ranges(model: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
     """Sets every learned range."""
-    for name, ends in range_variables(model).items():
-        for variable, value in zip(ends, ranges[name], strict=True):
+    for name, variables in _range_variables(model).items():
+        for variable, value in zip(variables, (*ranges[name], 0.0), strict=True):
             variable.assign(value)
+
+
+def _range_variables(model: Any) -> dict[str, tuple[Any, Any, Any]]:
+    found = {}
+    for layer in model.layers:
+        weights = {v.name.split("/")[-1].split(":")[0]: v for v in layer.weights}
+        if "output_stretch" in weights:
+            variables = (weights["output_min"], weights["output_max"], weights["output_stretch"])
+            found[layer.name.removeprefix(PREFIX)] = variables
+    return found
 
 
 def _kernel_name(layer: Any) -> str:

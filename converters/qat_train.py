@@ -30,7 +30,7 @@ from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Run, load_run
 from nasfpn_lite.specs import DetectorSpec
-from nasfpn_lite.train import make_plan
+from nasfpn_lite.train import make_plan, readable
 from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)
@@ -87,15 +87,14 @@ def train_quantized(job: QatJob, folder: Path) -> None:
     augment = TrainingRecipe.from_dict(run.recipe["recipe"]).augment
     data = make_training_data(split, run.spec, batch_size=job.recipe.batch_size, seed=job.seed, augment=augment)
     plan = make_plan(job.recipe.epochs, data.steps_per_epoch)
-    trainer = _Trainer(detector.model, job.recipe, plan.total_steps)
-    checkpoint = folder / CHECKPOINT_FILE
-    if checkpoint.is_file():
-        start = trainer.restore(checkpoint)
-    else:
-        start = 0
+    checkpoint, start = folder / CHECKPOINT_FILE, 0
+    if not checkpoint.is_file():
         calibration = load_calibration(split, run.spec, source=str(job.data), force=job.force)
         detector.measure(list(as_batches(calibration.images)))
         _check_start(detector, run, job)
+    trainer = _Trainer(detector.model, job.recipe, plan.total_steps)
+    if checkpoint.is_file():
+        start = trainer.restore(checkpoint)
     guard, progress = NanGuard(data.files, start), Progress(plan.total_steps, start)
     log = RunLog(
         folder / LOG_FILE,
@@ -120,6 +119,8 @@ def train_quantized(job: QatJob, folder: Path) -> None:
             trainer.save(checkpoint, (done + 1) * plan.steps_per_round)
     finally:
         progress.close()
+    for reason in data.skipped.values():
+        logger.warning("skipped in training: %s", reason)
     trainer.optimizer.finalize_variable_values(detector.model.trainable_variables)
     save_arrays(detector.result(), folder / TRAINED_FILE)
     checkpoint.unlink(missing_ok=True)
@@ -195,4 +196,5 @@ def _validation_split(run: Run, job: QatJob) -> Split | None:
     if "val" not in find_splits(job.data):
         return None
     split = load_split(job.data, "val", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
+    split = readable(split)
     return split if split.images else None

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.runs import CHECKPOINT_FILE, load_run, read_json
 from nasfpn_lite.weights import load_arrays
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = ("tf_keras", "tensorflow_model_optimization")
 
@@ -47,7 +50,7 @@ def _prepare(job: QatJob, folder: Path, *, resume: bool) -> None:
     """Writes the job, or compares it with the one that is to go on."""
     text = json.dumps(job.to_dict(), indent=1) + "\n"
     started = any((folder / name).is_file() for name in (CHECKPOINT_FILE, TRAINED_FILE))
-    if started and not resume and not job.force:
+    if started and not resume:
         raise UserError(f"{folder} holds a training already; go on with --resume, or choose another -o")
     if started and resume:
         before, now = QatJob.from_dict(read_json(folder / JOB_FILE)), job
@@ -68,8 +71,12 @@ def _train(folder: Path) -> None:
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        process.wait()  # the terminal has interrupted it too
+        logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
         raise
+    finally:
+        if process.poll() is None:  # two trainings must never write into one folder
+            process.terminate()
+            process.wait()
     if (folder / ERROR_FILE).is_file():
         raise QuantizationError(str(read_json(folder / ERROR_FILE)["error"]))
     if code != 0:

@@ -215,7 +215,7 @@ def _finalize(model: Any, job: TrainingJob, data: TrainingData, plan: Plan) -> N
     recompute_statistics(model, joined_batches, _STATISTICS_BATCHES)
 
 
-def _readable(split: Split) -> Split:
+def readable(split: Split) -> Split:
     """Leaves out images that cannot be read, so that a validation cannot end a training halfway."""
     readable = []
     for record in split.images:
@@ -246,7 +246,7 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
 def _validation(job: TrainingJob, data: TrainingData, plan: Plan, categories: tuple[Category, ...]) -> list[Validation]:
     if job.recipe.validations < 1 or "val" not in find_splits(job.data):
         return []
-    split = _readable(load_split(job.data, "val", categories=categories, seed=job.seed))
+    split = readable(load_split(job.data, "val", categories=categories, seed=job.seed))
     if not split.images:
         return []
     rounds = {round(plan.rounds * (i + 1) / job.recipe.validations) - 1 for i in range(job.recipe.validations)}

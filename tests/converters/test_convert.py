@@ -1,4 +1,4 @@
-"""The four recipes and two forms against Keras."""
+"""The recipes and two forms against Keras."""
 
 import dataclasses
 import os

@@ -46,17 +46,16 @@ image = np.random.default_rng(0).uniform(-1, 1, (2, 64, 128, 3)).astype("float32
 difference = lambda a, b: max(float(np.abs(np.array(a[n]) - np.array(b[n])).max()) for n in a)
 plan = plan_quantization(folded)
 quantized = qat_layers.quantize_twin(twin, plan)
-ranges = {name: (-20.0, 20.0) for name in qat_layers.range_variables(quantized)}
+ranges = {name: (-20.0, 20.0) for name in qat_layers.read_ranges(quantized)}
 qat_layers.write_ranges(quantized, ranges)
 kernel = tf.constant(np.array([[-1.0, 0.5], [0.004, 0.003]], "float32").reshape(1, 2, 1, 2))
 depthwise = tf.constant(np.array([[-1.0, 0.05], [0.004, 0.0253]], "float32").reshape(2, 1, 2, 1))
-snap = qat_layers.KernelQuantizer()
 print(json.dumps({
     "twin": difference(folded(image, training=False), twin(image, training=False)),
     "unfolded": difference(run.build_model()(image, training=False), twin(image, training=False)),
     "coarse": difference(folded(image, training=False), quantized(on_grid(image), training=False)),
-    "kernel": (snap(kernel, False, {}).numpy().ravel() * 127).tolist(),
-    "depthwise": snap(depthwise, False, {}).numpy().ravel().tolist(),
+    "kernel": (qat_layers.KernelQuantizer(depthwise=False)(kernel, False, {}).numpy().ravel() * 127).tolist(),
+    "depthwise": qat_layers.KernelQuantizer(depthwise=True)(depthwise, False, {}).numpy().ravel().tolist(),
     "ranges": qat_layers.read_ranges(quantized) == ranges,
     "planned": sorted(ranges) == sorted(p.name for p in plan if p.output == "learned"),
     "wrapped": all(x.name.startswith("quant_") for x in quantized.layers[1:]),
@@ -133,6 +132,9 @@ def test_kill_and_resume_give_the_same_result_and_an_int8_file(trained_run: Path
     expected, resumed = (load_arrays(tmp_path / name / "qat" / "trained.npz") for name in ("whole", "killed"))
     assert expected.keys() == resumed.keys()
     assert any(key.startswith(RANGES) for key in expected)
+    after_relu = [ends for key, ends in expected.items() if key.startswith(RANGES) and key.endswith(("relu", "act"))]
+    # What began before the ranges were measured would still hold a part of -6..6.
+    assert after_relu and all(low == 0 < high for low, high in after_relu)
     for key, array in expected.items():
         np.testing.assert_array_equal(resumed[key], array, err_msg=key)
     assert main(["inspect", str(file), "--json", "--strict"]) == 0
