@@ -15,6 +15,7 @@ Ranges = dict[str, tuple[float, float]]
 BITS = 8
 # Network inputs: the grid of scale 2/255 and zero point -1, on which a pixel's int8 value is the pixel less 128.
 INPUT_RANGE = (-127 / 127.5, 128 / 127.5)
+_TIE = 1e-5  # a thousandth of a step
 _BATCH = 4
 _SEARCHED_IMAGES = 32  # for the share to keep; the extremes come from all images
 # Shares of the extremes that a grid may span. Cutting rare large values off makes the steps of all others finer.
@@ -68,7 +69,8 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
 
 def on_grid(images: Any) -> Any:
     """Returns network inputs on the grid of an int8 file's input."""
-    return tf.quantization.fake_quant_with_min_max_args(images, *INPUT_RANGE, num_bits=BITS)
+    # Pixels lie halfway between two steps; they go up, as when a file's input is quantized.
+    return tf.quantization.fake_quant_with_min_max_args(images + _TIE, *INPUT_RANGE, num_bits=BITS)
 
 
 def put_on_grids(model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]]) -> Any:
