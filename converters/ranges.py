@@ -26,7 +26,7 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
     """Measures the range of every output that has a grid of its own.
 
     Of the extremes over all images it keeps the share whose grid has the least squared error. On the same detector
-    and photos, the bare extremes cost .009 to .010 AP, these ranges .001 to .002 (benchmarks/results/calibration.md).
+    and photos, the bare extremes cost .009 to .010 AP, these ranges .000 to .004 (benchmarks/results/calibration.md).
 
     Args:
         model: A folded detector of Keras 3 on TensorFlow.
