@@ -39,27 +39,30 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
     probe, names = _tap(model, {layer.name for layer in plan if layer.output == "learned"})
     batches = [np.concatenate(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
 
+    # Three graphs instead of one: tracing all shares of all outputs in one graph takes longer than all the arithmetic.
     @tf.function(reduce_retracing=True)
-    def extremes(batch: Any) -> Any:
-        return tf.stack([(tf.reduce_min(x), tf.reduce_max(x)) for x in probe(on_grid(batch), training=False)])
+    def run(batch: Any) -> Any:
+        return probe(on_grid(batch), training=False)
 
-    seen = np.stack([extremes(batch).numpy() for batch in batches])
+    @tf.function(reduce_retracing=True)
+    def extremes(outputs: Any) -> Any:
+        return tf.stack([(tf.reduce_min(x), tf.reduce_max(x)) for x in outputs])
+
+    seen = np.stack([extremes(run(batch)).numpy() for batch in batches])
     lowest, highest = np.minimum(seen[:, :, 0].min(axis=0), 0.0), np.maximum(seen[:, :, 1].max(axis=0), 0.0)
-
     highest = np.where(highest > lowest, highest, 1.0)  # zero on every photo: any grid holds zero
 
     @tf.function(reduce_retracing=True)
-    def squared_errors(batch: Any) -> Any:
-        outputs = probe(on_grid(batch), training=False)
-        return tf.stack(
-            [
-                [tf.reduce_sum(tf.square(x - _snap(x, low * share, high * share))) for share in _SHARES]
-                for x, low, high in zip(outputs, lowest, highest, strict=True)
-            ]
-        )
+    def squared_errors(outputs: Any, low: Any, high: Any) -> Any:
+        ends = zip(outputs, tf.unstack(low), tf.unstack(high), strict=True)
+        return tf.stack([tf.reduce_sum(tf.square(x - _snap(x, *end))) for x, *end in ends])
+
+    def compare_shares(batch: np.ndarray) -> np.ndarray:
+        outputs = run(batch)
+        return np.stack([squared_errors(outputs, lowest * share, highest * share).numpy() for share in _SHARES], axis=1)
 
     searched = batches[: max(1, _SEARCHED_IMAGES // _BATCH)]
-    shares = np.array(_SHARES)[sum(squared_errors(batch).numpy() for batch in searched).argmin(axis=1)]
+    shares = np.array(_SHARES)[sum(map(compare_shares, searched)).argmin(axis=1)]
     ranges: Ranges = {}
     for name, low, high in zip(names, lowest * shares, highest * shares, strict=True):
         before = ranges.get(name, (0.0, 0.0))  # of a layer that several levels share
