@@ -119,7 +119,7 @@ def run_kotlin(folder: Path, contract: Contract, cases: Sequence[Case]) -> dict[
     """Compiles a generated Decoder.kt with warnings as errors and runs it on a Java machine."""
     jars = find_kotlin_jars()
     if jars is None or shutil.which("java") is None:
-        pytest.skip("no Kotlin compiler: needs java, and KOTLIN_JARS=folder or pip install kotlin-jupyter-kernel")
+        pytest.skip("no Kotlin compiler: needs java, and kotlin-jupyter-kernel or KOTLIN_JARS=folder")
     options = "score, top, iou, most" if contract.form == "raw" else ""
     anchors = 'save(folder, "anchors.bin", makeAnchors())' if contract.form == "raw" else ""
     names = ", ".join(f'"{output.name}"' for output in contract.outputs)
