@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from nasfpn_lite.evaluate import evaluate
 
     seed = find_seed(args.model) if args.seed is None else args.seed
-    if seed is None and find_splits(args.data).get(args.split, args.data).name == "instances.json":
+    one_file = seed is None and find_splits(args.data).get(args.split, args.data).name == "instances.json"
+    if one_file and args.model.exists():
         logger.warning("%s does not know its training seed: instances.json is divided with seed 0", args.model)
     split = load_split(args.data, args.split, seed=seed or 0)
     detector = load_detector(args.model, threads=args.threads)

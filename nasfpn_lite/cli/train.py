@@ -32,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains."""
     spec = spec_from_args(args)
-    from nasfpn_lite.data.coco import load_split
+    from nasfpn_lite.data.coco import find_splits, load_split
     from nasfpn_lite.recipes import PRESETS, RecipeError
-    from nasfpn_lite.train import TrainingJob, train
 
     if args.preset not in PRESETS:
         raise RecipeError(f"unknown preset {args.preset!r}; there are {', '.join(PRESETS)}")
@@ -48,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if args.any_orientation:
         turned = dataclasses.replace(recipe.augment, vertical_flip=True, rotate_90=True)
         recipe = dataclasses.replace(recipe, augment=turned)
+    find_splits(args.data)  # a mistyped folder is told before Keras is loaded, which takes seconds
+    from nasfpn_lite.train import TrainingJob, train
+
     job = TrainingJob(
         data=args.data,
         spec=spec,

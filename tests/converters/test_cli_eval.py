@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +39,16 @@ def test_one_json_is_divided_by_the_seed_of_the_run(options, seed, tiny_run, one
     assert expected != {record.id for record in load_split(one_json, "test", seed=5 - seed).images}
 
 
-def test_a_file_does_not_know_how_one_json_was_divided(one_json, tiny_coco, capsys):
-    assert main(["eval", "model.tflite", "--data", str(one_json)]) == 2
+def test_a_file_does_not_know_how_one_json_was_divided(one_json, tiny_coco, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nasfpn_lite.converters.load_detector.find_seed", lambda path: None)
+    model = str(tmp_path / "model.tflite")
+    assert main(["eval", model, "--data", str(one_json)]) == 2
+    assert "training seed" not in capsys.readouterr().err  # there is no file to say it of
+    Path(model).write_bytes(b"no model")
+    assert main(["eval", model, "--data", str(one_json)]) == 2
     assert "model.tflite does not know its training seed" in capsys.readouterr().err
-    assert main(["eval", "model.tflite", "--data", str(one_json), "--seed", "3"]) == 2
-    assert main(["eval", "model.tflite", "--data", str(tiny_coco)]) == 2
+    assert main(["eval", model, "--data", str(one_json), "--seed", "3"]) == 2
+    assert main(["eval", model, "--data", str(tiny_coco)]) == 2
     assert "training seed" not in capsys.readouterr().err
 
 

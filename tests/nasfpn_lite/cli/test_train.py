@@ -135,3 +135,14 @@ def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
         assert main(train_arguments(data, run, *more)) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--data", "nowhere"], ["--data", ".", "--epochs", "0"]])
+def test_a_mistake_is_told_before_keras_is_loaded(options, tmp_path):
+    code = (
+        "import sys; from nasfpn_lite.cli import main\n"
+        f"code = main(['train', *{options!r}, '-o', 'run']); print(code, 'keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert done.stderr.startswith("error: ")
