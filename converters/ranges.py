@@ -62,7 +62,7 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
         return np.stack([squared_errors(outputs, lowest * share, highest * share).numpy() for share in _SHARES], axis=1)
 
     searched = batches[: max(1, _SEARCHED_IMAGES // _BATCH)]
-    shares = np.array(_SHARES)[sum(map(compare_shares, searched)).argmin(axis=1)]
+    shares = np.array(_SHARES)[np.sum([compare_shares(batch) for batch in searched], axis=0).argmin(axis=1)]
     ranges: Ranges = {}
     for name, low, high in zip(names, lowest * shares, highest * shares, strict=True):
         before = ranges.get(name, (0.0, 0.0))  # of a layer that several levels share

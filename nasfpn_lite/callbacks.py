@@ -106,6 +106,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the bar."""
         self.began = self.steady = time.monotonic()
+        logger.info("the first step takes a minute or more: it builds the graph")
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -128,7 +129,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Says where the training stands."""
         logs = logs or {}
-        self.last_ap = f" val AP {logs['val_AP']:.3f}" if "val_AP" in logs else self.last_ap
+        self.last_ap = f", val AP {logs['val_AP']:.3f}" if "val_AP" in logs else self.last_ap
         if not self.bar:
             now = time.monotonic()
             elapsed = now - self.began

@@ -15,6 +15,7 @@ from nasfpn_lite.evaluate import mean_precision, run_cocoeval
 SIZES = ("small", "medium", "large")  # COCO's, in pycocotools' order behind "all"
 CONFIDENCE = 0.95
 POINTS = 100.0  # in AP 1
+_LEAST_AP = 1.0  # points of a reference that a budget can protect
 _ROUNDING = 1e-9  # points; a drop of just the budget is within it
 
 
@@ -145,8 +146,15 @@ class Budget:
 def check(comparison: Comparison, budget: Budget) -> list[str]:
     """Says in plain words what a candidate lost beyond the budget; nothing if it kept it.
 
-    The drops as measured are judged; the interval says how much of them may be chance.
+    The drops as measured are judged; the interval says how much of them may be chance. A reference that finds next to
+    nothing has nothing to lose: no file passes beside it.
     """
+    reference = comparison.ap.reference or 0.0
+    if reference < _LEAST_AP:
+        return [
+            f"the reference itself has AP {reference:.2f} points on {comparison.images} images, and a budget needs one "
+            f"with at least {_LEAST_AP:g}: train for longer, or look at the data (`nasfpn-lite data check`)"
+        ]
     exceeded = [
         *_exceeded({"AP": comparison.ap}, budget.max_ap_drop),
         *_exceeded({f"class {name}": change for name, change in comparison.per_class.items()}, budget.max_class_drop),

@@ -123,7 +123,10 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
     try:
         _fit(job, folder, split, resume, tensorboard)
     except KeyboardInterrupt:
-        logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
+        if (folder / CHECKPOINT_FILE).is_file():
+            logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
+        else:
+            logger.warning("interrupted before the first checkpoint; the same command begins anew in %s", folder)
         raise
     finally:
         keras.config.set_dtype_policy(policy)

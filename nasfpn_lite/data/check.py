@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nasfpn_lite.data.coco import SPLITS, find_image, find_splits
-from nasfpn_lite.data.problems import DatasetError, Problem, check_document, read_document
+from nasfpn_lite.data.problems import MALFORMED, DatasetError, Problem, check_document, read_document
 from nasfpn_lite.preprocess import ImageError, TruncatedImageError, decode_image, is_turned_by_exif, read_image_bytes
 
 
@@ -74,7 +74,7 @@ def examine_dataset(data_dir: Path, progress: Callable[[int, int], None] | None 
             continue
         found = check_document(document, file.name)
         problems += found
-        if any(problem.code in ("missing-key", "bad-value") for problem in found):
+        if any(problem.code in MALFORMED for problem in found):
             continue
         if split == "all" and len(document["images"]) < len(SPLITS):
             message = f"{len(document['images'])} images cannot be divided into train, val and test"

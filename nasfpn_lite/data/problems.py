@@ -17,6 +17,7 @@ from nasfpn_lite.errors import UserError
 
 BORDER_SLACK_PX = 1.0
 _ROUNDING_PX = 1e-3
+MALFORMED = ("missing-key", "bad-value")  # codes of records that no other rule can read
 
 _IMAGE_KEYS = {"id": int, "file_name": str, "width": int, "height": int}
 _CATEGORY_KEYS = {"id": int, "name": str}
@@ -81,13 +82,19 @@ def check_document(document: dict[str, Any], file: str) -> list[Problem]:
     """
     problems = [*_check_records(document["images"], _IMAGE_KEYS, "image", file)]
     problems += _check_records(document["categories"], _CATEGORY_KEYS, "category", file)
+    malformed = any(problem.code in MALFORMED for problem in problems)
     problems += _check_records(document["annotations"], _ANNOTATION_KEYS, "annotation", file)
     for key in ("images", "categories", "annotations"):
         if not document[key]:
             message = f'the list "{key}" is empty; there is nothing to train on'
             problems.append(Problem("error", f"no-{key}", message, file))
-    if any(problem.code in ("missing-key", "bad-value") for problem in problems):
-        return problems  # the rules below need whole records
+    if any(problem.code in MALFORMED for problem in problems):
+        if not malformed:  # the rules below need whole records; those for annotations take them one by one
+            whole = [
+                a for a in document["annotations"] if not any(_check_records([a], _ANNOTATION_KEYS, "annotation", file))
+            ]
+            problems += _check_annotations({**document, "annotations": whole}, file)
+        return problems
     problems += _check_categories(document, file)
     problems += _check_annotations(document, file)
     problems += _check_images(document, file)

@@ -170,6 +170,12 @@ def test_a_drop_of_just_the_budget_is_allowed(candidate, kept):
     assert (check(comparison, Budget(None, 0.5)) == []) is kept
 
 
+@pytest.mark.parametrize(("reference", "passes"), [(0.0, False), (0.99, False), (1.0, True), (None, False)])
+def test_beside_a_reference_that_finds_nothing_no_file_passes(reference, passes):
+    violations = check(make_comparison(Change(reference, reference)), Budget(100, 100))
+    assert violations == [] if passes else ["the reference itself has AP"] == [line[:27] for line in violations]
+
+
 def test_rounding_is_no_loss():
     change = Change(100 * 0.7, 100 * (0.7 - 0.005))  # a drop of 0.5 and a bit of the last place
     assert check(make_comparison(change), Budget(0.5, None)) == []

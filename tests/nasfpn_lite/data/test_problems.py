@@ -134,6 +134,14 @@ def test_missing_keys(kind, key, message):
     assert [(p.code, p.message) for p in problems] == [("missing-key", message)]
 
 
+def test_beside_a_malformed_annotation_the_whole_ones_are_checked():
+    document = changed(annotations={"bbox": [1, 2, 3]})
+    document["annotations"].append({"id": 12, "image_id": 7, "category_id": 9, "bbox": [0, 0, 5, 5]})
+    assert [p.code for p in check_document(document, FILE)] == ["bad-value", "unknown-category-id", "unknown-image-id"]
+    document["images"][0]["width"] = "wide"  # without the sizes nothing can be said of the boxes
+    assert [p.code for p in check_document(document, FILE)] == ["bad-value", "bad-value"]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
