@@ -1,6 +1,6 @@
 """Measure the latency and memory of .tflite files on this machine, side by side in interleaved rounds.
 
-Any .tflite file will do; end to end, one of this project's own is timed from photo to boxes, another from photo to outputs.
+Any .tflite file will do. End to end, one of this project's own is timed from photo to boxes, another's to its outputs.
 """
 
 import argparse
