@@ -105,9 +105,9 @@ def build_mobilenet_v2(  # noqa: PLR0913 - all but two are keywords
         expanded_c4: Take C4 from the expansion of block 13 (576 channels, ReLU6) instead of block 12 (96, linear).
         bn_momentum: Momentum of all batch norms. Keras's own .999 needs thousands of steps to forget its start.
         symmetric_padding: Pad strided convolutions at the top and left, as the (1, 1) padding of torchvision's
-            weights comes down to, instead of at the bottom and right as TensorFlow's "same" does. Makes five PAD
-            operations in TFLite: XNNPACK fuses them at no cost; without it, they added 2 % to the time of float32
-            and 11 % to that of int8 (benchmarks/results/padding.md).
+            weights comes down to, instead of at the bottom and right as TensorFlow's "same" does: worth .05 AP after
+            a fine-tuning. Makes five PAD operations in TFLite: XNNPACK fuses them at no cost; without it, they
+            added 2 % to the time of float32 and 11 % to that of int8 (benchmarks/results/padding.md).
         folded: Leave batch norms out and give every convolution a bias; see `folding`.
 
     Returns:
