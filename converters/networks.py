@@ -1,7 +1,8 @@
 """The networks of a conversion job, built inside its subprocess."""
 
 import functools
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
 _RANDOM_SEED = 0
+_SHARED_PREDICTOR = re.compile(r"(head_(?:box|class)_predictor)_((?:depthwise|pointwise|conv)/\w+)")
+_APART = 1e-6
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Networks:
         if not recipe.integer_activations:
             return self.model, ()
         if not recipe.on_grids:
-            return self.folded, ()
+            return self._unshare_predictors(), ()
         from nasfpn_lite.converters.float_stages import layers_of
         from nasfpn_lite.converters.qat_plan import plan_quantization
         from nasfpn_lite.converters.ranges import measure_ranges, put_on_grids
@@ -90,6 +93,30 @@ class Networks:
         weighted = {layer.name for layer in plan if layer.weights and layer.name in kept}
         calls = tuple(call for call in trace(self.folded) if call.name in weighted)
         return put_on_grids(self.folded, plan, self.ranges, kept), calls
+
+    def _unshare_predictors(self) -> Any:
+        """Returns the folded network with a predictor for each level.
+
+        Of a bias that several levels share, TensorFlow's 16-bit conversion makes integers at the scale of one level's
+        input, and uses them at all: the class output of a trained detector was all noise, and its AP 0. It would join
+        equal constants again, so those of each level differ by a millionth.
+        """
+        from nasfpn_lite.folding import folded_detector
+        from nasfpn_lite.weights import to_arrays
+
+        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model))
+        if not spec.head.shared_predictors:
+            return self.folded
+        unshared = {}
+        for key, array in arrays.items():
+            shared = _SHARED_PREDICTOR.fullmatch(key)
+            if shared is None:
+                unshared[key] = array
+                continue
+            for level in spec.neck.levels:
+                apart = array * (1 + level * _APART) + level * _APART if shared[2].endswith("/bias") else array
+                unshared[f"{shared[1]}_P{level}_{shared[2]}"] = apart.astype(np.float32)
+        return _build_folded(replace(spec, head=replace(spec.head, shared_predictors=False)), unshared)
 
 
 def _load_trained(job: Job, recipe: Recipe) -> tuple[Any, dict[str, tuple[float, float]]]:

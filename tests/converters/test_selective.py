@@ -89,14 +89,15 @@ def test_metadata_name_the_stages(files, small_detector):
 
 
 def test_float_stages_and_16_bits_come_closer_to_keras_than_int8(files, small_detector):
-    # Measured, boxes / classes: int8 .54 / .64, six stages in float .54 / .54, 16 bits .39 / .57 (weights stay int8).
+    # Measured, boxes / classes: int8 .54 / .64, six stages in float .54 / .54, 16 bits .39 / .39 (weights stay int8);
+    # .57 for classes in 16 bits where levels share a predictor, whose bias the converter then scales for one of them.
     plain, last, wide = (
         rms_error(path, small_detector)
         for path in (small_detector.files["static_wi8_ai8", "raw"], files["last"], files["wide"])
     )
     assert last["class_logits"] < 0.95 * plain["class_logits"], (plain, last)
-    assert wide["box_encodings"] < 0.85 * plain["box_encodings"], (plain, wide)
-    assert plain["box_encodings"] > 0.4  # the limits can fail: int8 is not as exact as that
+    assert max(wide.values()) < 0.45, (plain, wide)
+    assert min(plain.values()) > 0.45  # the limit can fail: int8 is not as exact as that
 
 
 def test_detect_files_find_the_same(files, small_detector):
