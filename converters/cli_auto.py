@@ -107,9 +107,7 @@ def _print(boundary: "Boundary") -> None:
     this_ms = latency_ms["this file"]
     print_comparison(converted.recipe, converted.path, boundary.judged.judgement.comparison)
     if boundary.stages:
-        print(
-            f"{len(boundary.stages)} stages in float, {boundary.tried} files scored; without any one it is over budget"
-        )
+        print(f"kept in float: {len(boundary.stages)} (none can be left out); files scored: {boundary.tried}")
         rows = [
             (
                 s.stage,

@@ -50,7 +50,7 @@ def test_the_table_says_what_each_stage_costs(search, run, tmp_path, capsys):
     assert ["block_3", "40.0%", "2.50", "ms", "2.00", "ms", "+0.50", "ms"] in lines
     assert ["AP", "50.00", "49.80", "-0.20", "-0.30", "to", "+0.00"] in lines
     assert ["float32", "9.00", "ms"] in lines
-    assert "1 stages in float, 7 files scored" in captured.out
+    assert "kept in float: 1 (none can be left out); files scored: 7" in captured.out
     assert captured.err == "trying plain int8\n"
     [((plain, selective), budget, images, commands)] = search["asked"]
     assert (plain.path.name, selective) == ("run_static_wi8_ai8_raw.tflite", "run_selective_wi8_ai8_raw.tflite")
