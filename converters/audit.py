@@ -11,6 +11,7 @@ from nasfpn_lite.converters.audit_findings import (
     Conversion,
     find_claims,
     find_fake_quantizers,
+    find_float_stages,
     find_shared_scales,
     find_stray_conversions,
 )
@@ -80,6 +81,7 @@ class Audit:
         delegated_parts: Pieces of the graph that XNNPACK runs; None unless measured.
         refused: What XNNPACK does not run, and why.
         claims: What says that the file is int8.
+        float_stages: What our metadata say is kept in float on purpose.
         warnings: Sentences.
     """
 
@@ -103,6 +105,7 @@ class Audit:
     delegated_parts: int | None
     refused: tuple[Refusal, ...]
     claims: tuple[str, ...]
+    float_stages: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,6 +146,7 @@ def audit_file(path: Path) -> Audit:
         delegated_parts=None if delegation is None else delegation.parts,
         refused=refused,
         claims=find_claims(path, model),
+        float_stages=find_float_stages(model),
         warnings=(),
     )
     return replace(audit, warnings=tuple(_find_warnings(audit, main, names)))
@@ -164,7 +168,7 @@ def _find_warnings(audit: Audit, graph: GraphView, names: dict[int, str]) -> Ite
     if audit.fake_quant_count:
         yield f"operators of simulated quantization are left over ({audit.fake_quant_count}); convert without them"
     strays = [stray for stray in audit.stray_conversions if stray.interrupts]
-    if strays:
+    if strays and not audit.float_stages:
         yield (
             f"QUANTIZE and DEQUANTIZE operators interrupt the quantized arithmetic ({len(strays)}); "
             f"the first: {strays[0].types} {strays[0].where}"

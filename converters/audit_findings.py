@@ -11,7 +11,7 @@ from nasfpn_lite.converters.graph_view import GraphView, OperatorView, TensorVie
 from nasfpn_lite.converters.metadata import ENTRY
 
 _CLAIM = re.compile(r"int8(?!\d)|(?<![a-z0-9])a?i8(?![a-z0-9])|w8a8|full[ _-]?integer", re.IGNORECASE)
-_OTHER_CLAIM = re.compile(r"dynamic|afp32|weight[ _-]?only|int16|16x8|ai16", re.IGNORECASE)  # says what it is
+_OTHER_CLAIM = re.compile(r"dynamic|selective|afp32|weight[ _-]?only|int16|16x8|ai16", re.IGNORECASE)  # says what it is
 _SUPPRESSION = "TFLite_Detection_PostProcess"
 _SCORES = ("LOGISTIC", "SOFTMAX")
 _REARRANGE = ("RESHAPE", "TRANSPOSE", "QUANTIZE", "DEQUANTIZE", "SLICE", "STRIDED_SLICE", "SPLIT", "SQUEEZE")
@@ -53,6 +53,11 @@ def find_claims(path: Path, model: Any) -> tuple[str, ...]:
         "its metadata": _recipe(model),
     }
     return tuple(place for place, text in texts.items() if _says_int8(text))
+
+
+def find_float_stages(model: Any) -> tuple[str, ...]:
+    """Lists the stages that our metadata say are kept in float; () where they say nothing."""
+    return tuple(str(name) for name in _read_entry(model).get("float_stages") or ())
 
 
 def find_shared_scales(graph: GraphView) -> tuple[tuple[TensorView, float], ...]:
@@ -129,15 +134,19 @@ def _reaches(start: OperatorView, neighbours: Callable[[OperatorView], list[Oper
 
 
 def _recipe(model: Any) -> str:
-    """Reads the recipe, whatever the schema version of the rest."""
+    return str(_read_entry(model).get("recipe", ""))
+
+
+def _read_entry(model: Any) -> dict[str, Any]:
+    """Reads our metadata, whatever their schema version; {} without."""
     for entry in model.metadata or ():
         if entry.name == ENTRY.encode():
             try:
                 data = json.loads(bytes(model.buffers[entry.buffer].data))
             except (ValueError, TypeError):  # damaged, or empty
-                return ""
-            return str(data.get("recipe", "")) if isinstance(data, dict) else ""
-    return ""
+                return {}
+            return data if isinstance(data, dict) else {}
+    return {}
 
 
 def _says_int8(text: str) -> bool:

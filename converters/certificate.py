@@ -59,6 +59,7 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
         "spec": spec,
         "genotype": spec["neck"].get("genotype"),
         "recipe": metadata.recipe,
+        "float_stages": metadata.float_stages,
         "form": metadata.form,
         "versions": metadata.versions,
         "calibration": photos,

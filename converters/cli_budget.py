@@ -80,7 +80,8 @@ def reproducing_commands(args: argparse.Namespace, data: Path, split: str, targe
     def convert(recipe: str, folder: Path, *more: str) -> str:
         output = ["--form", target.form, "-o", str(folder), "--data", str(data)]
         force = ["--force"] if args.force else []
-        return shlex.join([PROGRAM, "convert", args.source, "--recipe", recipe, *output, *more, *force])
+        kept = ["--float-stages", *target.float_stages] if recipe == target.recipe and target.float_stages else []
+        return shlex.join([PROGRAM, "convert", args.source, "--recipe", recipe, *kept, *output, *more, *force])
 
     def evaluate(file: Path) -> str:
         return shlex.join([PROGRAM, "eval", str(file), "--data", str(data), "--split", split, "--json"])

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from nasfpn_lite.cli.common import add_json_argument, add_variant_options, spec_from_args
 from nasfpn_lite.cli.output import print_json, print_table
+from nasfpn_lite.converters.cli_auto import add_auto_argument, check_auto, run_auto
 from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_judged, reproducing_commands
 from nasfpn_lite.converters.cli_eval import show_progress
-from nasfpn_lite.converters.recipes import RECIPES, get_recipe
+from nasfpn_lite.converters.recipes import CONVERTIBLE, SELECTIVE, get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.variants import VARIANTS
 
 if TYPE_CHECKING:
     from nasfpn_lite.compare import Budget
-    from nasfpn_lite.converters.budget import Judged
+    from nasfpn_lite.converters.budget import Judged, Scoring
     from nasfpn_lite.converters.calibration import Calibration
     from nasfpn_lite.converters.convert import Source, Target
 
@@ -28,7 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="RUN|VARIANT", help="run folder of `train`, or a variant's name")
     parser.add_argument("--random-weights", action="store_true", help="convert a variant that nobody trained")
     parser.add_argument(
-        "--recipe", metavar="R", nargs="+", required=True, choices=list(RECIPES), help=f"of {', '.join(RECIPES)}"
+        "--recipe",
+        metavar="R",
+        nargs="+",
+        required=True,
+        choices=list(CONVERTIBLE),
+        help=f"of {', '.join(CONVERTIBLE)}",
+    )
+    parser.add_argument(
+        "--float-stages", metavar="S", nargs="+", default=[], help=f"what {SELECTIVE.name} keeps in float: block_5 ..."
     )
     parser.add_argument(
         "--form", choices=("raw", "detect"), required=True, help="separate boxes and scores, or suppression inside"
@@ -39,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
     add_budget_arguments(parser)
+    add_auto_argument(parser)
     add_variant_options(parser)
     add_json_argument(parser)
 
@@ -53,10 +63,20 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"expected a folder for the files, but {args.output} is a file; name another with -o")
     recipes = list(dict.fromkeys(args.recipe))
     name = args.source if args.random_weights else Path(args.source).resolve().name
-    targets = [Target(r, args.form, args.output / f"{name}_{r}_{args.form}.tflite") for r in recipes]
+    kept = tuple(dict.fromkeys(args.float_stages))
+    if kept and SELECTIVE.name not in recipes:
+        raise UserError(f"--float-stages goes with --recipe {SELECTIVE.name}")
+    targets = [
+        Target(r, args.form, args.output / f"{name}_{r}_{args.form}.tflite", kept if r == SELECTIVE.name else ())
+        for r in recipes
+    ]
+    if args.auto:
+        check_auto(args, budget)
     check_free([target.path for target in targets], force=args.force)
     needs_calibration = any(get_recipe(recipe).needs_calibration for recipe in recipes)
     source, calibration = _load(args, needs_calibration=needs_calibration)
+    if args.auto and budget is not None and calibration is not None:
+        return run_auto(source, targets[0], _scoring(args, source), budget, calibration, args)
     if budget is not None:
         return print_judged(_convert_within(budget, args, source, targets, calibration), as_json=args.json)
     made = convert_all(source, targets, calibration=calibration, force=args.force)
@@ -115,22 +135,24 @@ def _convert_within(
     targets: "list[Target]",
     calibration: "Calibration | None",
 ) -> "list[Judged]":
-    from nasfpn_lite.converters.budget import Scoring, choose_split, convert_within_budget
+    from nasfpn_lite.converters.budget import convert_within_budget
+
+    scoring = _scoring(args, source)
+    commands = functools.partial(reproducing_commands, args, scoring.folder, scoring.split.name)
+    return convert_within_budget(
+        source, targets, scoring, budget, calibration=calibration, commands=commands, force=args.force
+    )
+
+
+def _scoring(args: argparse.Namespace, source: "Source") -> "Scoring":
+    from nasfpn_lite.converters.budget import Scoring, choose_split
     from nasfpn_lite.data.coco import load_split
     from nasfpn_lite.runs import load_run
 
     data = args.data or find_training_data(load_run(Path(args.source)).recipe, "a budget needs photos to score")
     name = choose_split(data, args.budget_split)
     split = load_split(data, name, categories=source.categories, seed=source.split_seed or 0)
-    return convert_within_budget(
-        source,
-        targets,
-        Scoring(data, split, threads=os.cpu_count() or 1, progress=show_progress if sys.stderr.isatty() else None),
-        budget,
-        calibration=calibration,
-        commands=functools.partial(reproducing_commands, args, data, name),
-        force=args.force,
-    )
+    return Scoring(data, split, threads=os.cpu_count() or 1, progress=show_progress if sys.stderr.isatty() else None)
 
 
 def find_training_data(recipe: dict[str, Any], purpose: str) -> Path:

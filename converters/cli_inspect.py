@@ -49,6 +49,7 @@ def _print_for_people(audit: "Audit") -> None:
         ("in int16x8", f"{audit.int16x8_multiply_add_share:.1%} of multiply-adds"),
         ("hybrid", f"{audit.hybrid_multiply_add_share:.1%} of multiply-adds (float data, int8 weights)"),
         ("in float", f"{audit.float_multiply_add_share:.1%} of multiply-adds"),
+        *([("kept in float", ", ".join(audit.float_stages))] if audit.float_stages else []),
         ("weights", weights or "none"),
         ("in XNNPACK", f"{audit.delegated_operator_count} of {main_count} operators ({how})"),
         ("fake quantizers", f"{audit.fake_quant_count}"),

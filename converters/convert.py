@@ -14,7 +14,7 @@ import numpy as np
 from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, check_enough
 from nasfpn_lite.converters.metadata import FORMS
 from nasfpn_lite.converters.processes import package_environment
-from nasfpn_lite.converters.recipes import get_recipe
+from nasfpn_lite.converters.recipes import SELECTIVE, get_recipe
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.postprocess import PostprocessSpec
@@ -67,14 +67,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """One file to make."""
+    """One file to make.
+
+    Attributes:
+        float_stages: Names of `float_stages.group_stages`, for a selective recipe: what is computed in float.
+    """
 
     recipe: str
     form: str
     path: Path
+    float_stages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        get_recipe(self.recipe)
+        if get_recipe(self.recipe).selective != bool(self.float_stages):
+            raise UserError(
+                f"{SELECTIVE.name} keeps stages in float, and no other recipe does; "
+                f"got {self.recipe} with {len(self.float_stages)} stages (--float-stages)"
+            )
         if self.form not in FORMS:
             raise UserError(f"form must be one of {FORMS}, got {self.form!r}")
 
@@ -115,6 +124,7 @@ def convert_all(
     *,
     calibration: Calibration | None = None,
     thresholds: PostprocessSpec | None = None,
+    ranges: dict[str, tuple[float, float]] | None = None,
     force: bool = False,
 ) -> list[Converted]:
     """Makes .tflite files in one subprocess; any Keras backend may be in use here.
@@ -122,6 +132,7 @@ def convert_all(
     Args:
         calibration: Needed by recipes with integer activations.
         thresholds: Put into `detect` files and into the metadata of all.
+        ranges: Layer -> (min, max), as measured before on these images; None to measure them.
         force: Overwrite files, and calibrate with few images.
 
     Raises:
@@ -131,28 +142,44 @@ def convert_all(
     check_free([target.path for target in targets], force=force)
     if any(get_recipe(target.recipe).needs_calibration for target in targets):
         _check_calibration(calibration, source.spec, force=force)
-    job = {
-        "spec": source.spec.to_dict(),
-        "categories": category_dicts(source.categories),
-        "thresholds": asdict(thresholds or PostprocessSpec()),
-        "split_seed": source.split_seed,
-        "calibration_source": calibration.source if calibration else None,
-        "targets": [{"recipe": t.recipe, "form": t.form, "path": str(t.path.absolute())} for t in targets],
-    }
+    job = make_job(source, calibration, thresholds, ranges)
+    job["targets"] = [asdict(target) | {"path": str(target.path.absolute())} for target in targets]
     with tempfile.TemporaryDirectory(prefix="nasfpn-lite-convert-") as name:
         folder = Path(name)
-        (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
-        if source.weights is not None:
-            np.savez(folder / WEIGHTS_FILE, **source.weights)  # type: ignore[arg-type]
-        if source.trained is not None:
-            np.savez(folder / TRAINED_FILE, **source.trained)  # type: ignore[arg-type]
-        if calibration is not None:
-            np.save(folder / IMAGES_FILE, calibration.images)
+        write_job(folder, job, source, calibration)
         results = _run_worker(folder)
     return [
         Converted(t.path, t.recipe, t.form, t.path.stat().st_size, seconds)
         for t, seconds in zip(targets, results, strict=True)
     ]
+
+
+def make_job(
+    source: Source,
+    calibration: Calibration | None,
+    thresholds: PostprocessSpec | None = None,
+    ranges: dict[str, tuple[float, float]] | None = None,
+) -> dict[str, Any]:
+    """Returns what a subprocess has to know besides arrays; see `convert_all`."""
+    return {
+        "spec": source.spec.to_dict(),
+        "categories": category_dicts(source.categories),
+        "thresholds": asdict(thresholds or PostprocessSpec()),
+        "split_seed": source.split_seed,
+        "calibration_source": calibration.source if calibration else None,
+        "ranges": ranges,
+    }
+
+
+def write_job(folder: Path, job: dict[str, Any], source: Source, calibration: Calibration | None) -> None:
+    """Writes what a subprocess reads: the job as JSON, arrays beside it."""
+    (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+    if source.weights is not None:
+        np.savez(folder / WEIGHTS_FILE, **source.weights)  # type: ignore[arg-type]
+    if source.trained is not None:
+        np.savez(folder / TRAINED_FILE, **source.trained)  # type: ignore[arg-type]
+    if calibration is not None:
+        np.save(folder / IMAGES_FILE, calibration.images)
 
 
 def check_free(paths: Sequence[Path], *, force: bool) -> None:
@@ -174,22 +201,31 @@ def _check_calibration(calibration: Calibration | None, spec: DetectorSpec, *, f
 
 def _run_worker(folder: Path) -> list[float]:
     """Runs the job in a folder and returns the seconds of each target."""
+    return [float(value) for value in run_process("worker", folder, "seconds")]
+
+
+def run_process(module: str, folder: Path, key: str) -> Any:
+    """Runs a module of this room on a job folder in a process of its own; returns an entry of its result.
+
+    Raises:
+        ConversionError: It said what is wrong, or ended without a result.
+    """
     environment = {
         **package_environment(),
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
-    command = [sys.executable, "-m", "nasfpn_lite.converters.worker", str(folder)]
+    command = [sys.executable, "-m", f"nasfpn_lite.converters.{module}", str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     result_file = folder / RESULT_FILE
     result = json.loads(result_file.read_text(encoding="utf-8")) if result_file.is_file() else {}
     if "error" in result:
         raise ConversionError(result["error"])
-    if done.returncode != 0 or "seconds" not in result:
+    if done.returncode != 0 or key not in result:
         lines = [line for line in done.stderr.splitlines() if line.strip()][-_SHOWN_LINES:]
         raise ConversionError(
             f"the converter ended with exit code {done.returncode} and no result; the end of what it said:\n"
             + "\n".join(lines)
         )
-    return [float(value) for value in result["seconds"]]
+    return result[key]

@@ -29,6 +29,7 @@ class Metadata:
         versions: Package -> version of the machine that converted.
         calibration: {"images", "source"}; empty for recipes without. "source" is "synthetic" where no photo was used.
         split_seed: The training's seed, which also divided a lone instances.json; None where nothing was trained.
+        float_stages: What a selective recipe computes in float.
     """
 
     spec: DetectorSpec
@@ -39,6 +40,7 @@ class Metadata:
     versions: dict[str, str]
     calibration: dict[str, Any]
     split_seed: int | None = None
+    float_stages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS or self.recipe not in ALL_RECIPES:
@@ -61,6 +63,7 @@ class Metadata:
             "versions": self.versions,
             "calibration": self.calibration,
             "split_seed": self.split_seed,
+            "float_stages": list(self.float_stages),
             "input": {
                 "color": "RGB",
                 "normalisation": {"offset": PIXEL_OFFSET, "scale": PIXEL_SCALE},
@@ -92,6 +95,7 @@ class Metadata:
                 spec=DetectorSpec.from_dict(data["spec"]),
                 categories=tuple(Category(**entry) for entry in data["categories"]),
                 thresholds=PostprocessSpec(**data["thresholds"]),
+                float_stages=tuple(data.get("float_stages", ())),  # files from before it have none
                 **{name: data[name] for name in ("recipe", "form", "versions", "calibration", "split_seed")},
             )
         except (KeyError, TypeError) as error:

@@ -1,6 +1,6 @@
 """Ranges of activations, measured on photos: the ends of each tensor's int8 grid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
+from nasfpn_lite.converters.selective import Mark
+from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 Ranges = dict[str, tuple[float, float]]
@@ -76,26 +78,62 @@ def on_grid(images: Any) -> Any:
     return tf.quantization.fake_quant_with_min_max_args(images + _TIE, *INPUT_RANGE, num_bits=BITS)
 
 
-def put_on_grids(model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]]) -> Any:
+def put_on_grids(
+    model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]], kept: Collection[str] = ()
+) -> Any:
     """Returns a copy of a folded detector that rounds its input and activations to their grids.
 
     TensorFlow's converter turns it into int8 without calibration images, with exactly these ranges; weights it puts on
     symmetric grids per output channel.
+
+    Args:
+        kept: Layers that are to be computed in float. What they hand to others is rounded, with a mark before the grid
+            that `selective.remove_marks` takes out of the file; an output of theirs is not rounded.
     """
-    ends = {layer.name: ranges[layer.name] for layer in plan if layer.output == "learned"}
-    ends |= {layer.name: SIGMOID_RANGE for layer in plan if layer.output == "fixed"}
-    grids = {name: _OnGrid(*end, name=f"{name}{GRID}") for name, end in ends.items()}
-    first = plan[0].name  # the one layer that every backbone's image goes through
-
-    def call(layer: Any, x: Any, **kwargs: Any) -> Any:
-        if layer.name == first:
-            x = _OnGrid(*INPUT_RANGE, name=f"image{GRID}")(x)
-        output = layer(x, **kwargs)
-        return grids[layer.name](output) if layer.name in grids else output
-
-    copy = keras.models.clone_model(model, call_function=call)
+    copy = keras.models.clone_model(model, call_function=_Placing(plan, ranges, frozenset(kept)).call)
     set_arrays(copy, to_arrays(model))  # by name: the copy may hold its layers in another order
     return copy
+
+
+class _Placing:
+    """Calls layers with grids behind them, and knows values before rounding where readers may have them."""
+
+    def __init__(self, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]], kept: frozenset) -> None:
+        ends = {layer.name: ranges[layer.name] for layer in plan if layer.output == "learned"}
+        ends |= {layer.name: SIGMOID_RANGE for layer in plan if layer.output == "fixed"}
+        self.grids = {name: OnGrid(*end, name=f"{name}{GRID}") for name, end in ends.items()}
+        self.moving = {layer.name for layer in plan if layer.output == "source"}
+        self.first = plan[0].name  # the one layer that every backbone's image goes through
+        self.marks = {name: Mark(name=f"{name}_mark") for name in kept}
+        self.exact: dict[int, Any] = {}
+        self.alive: list[Any] = []  # an id belongs to one tensor only as long as that tensor lives
+
+    def call(self, layer: Any, x: Any, **kwargs: Any) -> Any:
+        if layer.name == self.first:
+            x = OnGrid(*INPUT_RANGE, name=f"image{GRID}")(x)
+        if layer.name in self.marks:
+            return self.keep(layer, layer(self.before_rounding(x), **kwargs))
+        output = layer(x, **kwargs)
+        if layer.name in self.moving:
+            exact = self.before_rounding(x)
+            return output if exact is x else self.remember(output, layer(exact, **kwargs))
+        return self.grids[layer.name](output) if layer.name in self.grids else output
+
+    def keep(self, layer: Any, exact: Any) -> Any:
+        if layer.name in (BOX_OUTPUT, CLASS_OUTPUT):
+            return exact
+        marked = self.marks[layer.name](exact)
+        return self.remember(self.grids[layer.name](marked) if layer.name in self.grids else marked, exact)
+
+    def before_rounding(self, x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return [self.exact.get(id(tensor), tensor) for tensor in x]
+        return self.exact.get(id(x), x)
+
+    def remember(self, rounded: Any, exact: Any) -> Any:
+        self.exact[id(rounded)] = exact
+        self.alive.append(rounded)
+        return rounded
 
 
 def _tap(model: Any, names: set[str]) -> tuple[Any, list[str]]:
@@ -117,10 +155,13 @@ def _snap(x: Any, low: Any, high: Any) -> Any:
     return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=BITS)
 
 
-class _OnGrid(keras.layers.Layer):
+class OnGrid(keras.layers.Layer):
+    """Rounds to the 8-bit grid between two ends."""
+
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.low, self.high = low, high
 
     def call(self, x: Any) -> Any:
+        """Returns values on the grid; what lies beyond an end goes to it."""
         return _snap(x, self.low, self.high)

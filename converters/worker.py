@@ -4,63 +4,31 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasfpn_lite.converters.calibration import as_batches, make_synthetic_calibration
+from nasfpn_lite.converters.calibration import as_batches
 from nasfpn_lite.converters.convert import (
-    IMAGES_FILE,
     JOB_FILE,
-    RANGES,
     RESULT_FILE,
-    TRAINED_FILE,
-    WEIGHTS_FILE,
     ConversionError,
 )
 from nasfpn_lite.converters.detect_form import append_detection
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.graph_view import OperatorView, view_graphs
 from nasfpn_lite.converters.interpreter import SIGNATURE, load_converter
 from nasfpn_lite.converters.metadata import Metadata, embed_metadata
+from nasfpn_lite.converters.networks import Job, Networks
 from nasfpn_lite.converters.recipes import Recipe, get_recipe
 from nasfpn_lite.converters.upsampling import replace_tiles
-from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_bytes_atomically
-from nasfpn_lite.postprocess import PostprocessSpec
+from nasfpn_lite.graph import Call
 from nasfpn_lite.runs import collect_versions
-from nasfpn_lite.specs import DetectorSpec
 
 _INPUT = "image"
-_RANDOM_SEED = 0
-
-
-@dataclass(frozen=True)
-class _Job:
-    spec: DetectorSpec
-    categories: tuple[Category, ...]
-    thresholds: PostprocessSpec
-    weights: Path | None
-    images: np.ndarray | None
-    calibration_source: str | None
-    split_seed: int | None
-    trained: Path | None
-
-    @classmethod
-    def read(cls, folder: Path, data: dict[str, Any]) -> "_Job":
-        weights, images, trained = folder / WEIGHTS_FILE, folder / IMAGES_FILE, folder / TRAINED_FILE
-        return cls(
-            spec=DetectorSpec.from_dict(data["spec"]),
-            categories=tuple(Category(**entry) for entry in data["categories"]),
-            thresholds=PostprocessSpec(**data["thresholds"]),
-            weights=weights if weights.is_file() else None,
-            images=np.load(images) if images.is_file() else None,
-            calibration_source=data["calibration_source"],
-            split_seed=data["split_seed"],
-            trained=trained if trained.is_file() else None,
-        )
 
 
 def main(argv: list[str]) -> int:
@@ -76,68 +44,24 @@ def main(argv: list[str]) -> int:
 
 def _work(folder: Path) -> list[float]:
     data = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
-    job = _Job.read(folder, data)
+    job = Job.read(folder, data)
     converter_module = load_converter()
-    model: Any = None
-    raw: dict[str, bytes] = {}
+    networks = Networks(job)
+    raw: dict[Any, bytes] = {}
     seconds = []
     for target in data["targets"]:
         started = time.perf_counter()
-        recipe = get_recipe(target["recipe"])
-        if recipe.name not in raw:
-            if model is None and not recipe.trained:
-                model = _build_model(job)
-            network = _build_integer_network(job, recipe, model) if recipe.integer_activations else model
+        recipe, stages = get_recipe(target["recipe"]), tuple(target["float_stages"])
+        if (recipe.name, stages) not in raw:
             with tempfile.TemporaryDirectory(dir=folder) as saved_model:
+                network, float_calls = networks.build(recipe, stages)
                 _export(network, saved_model)
-                raw[recipe.name] = _convert_raw(converter_module, saved_model, recipe)
-        content = _finish(raw[recipe.name], job, recipe, target["form"])
+                content = _convert_raw(converter_module, saved_model, recipe, job.images)
+            raw[recipe.name, stages] = _finish_raw(content, recipe, float_calls)
+        content = _finish(raw[recipe.name, stages], job, target)
         write_bytes_atomically(Path(target["path"]), content)
         seconds.append(time.perf_counter() - started)
     return seconds
-
-
-def _build_integer_network(job: _Job, recipe: Recipe, model: Any) -> Any:
-    """Builds the folded network whose values lie on int8 grids: measured ones, or those it was trained with."""
-    from nasfpn_lite.converters.qat_plan import plan_quantization
-    from nasfpn_lite.converters.ranges import measure_ranges, put_on_grids
-    from nasfpn_lite.detector import build_detector
-    from nasfpn_lite.folding import folded_detector, unshare
-    from nasfpn_lite.weights import load_arrays, set_arrays, to_arrays
-
-    if recipe.trained:
-        if job.trained is None:
-            raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
-        spec, arrays = unshare(job.spec, {})[0], load_arrays(job.trained)
-        ranges = {key[len(RANGES) :]: tuple(arrays.pop(key).tolist()) for key in list(arrays) if key.startswith(RANGES)}
-    else:
-        spec, arrays = folded_detector(job.spec, to_arrays(model))
-    folded = build_detector(spec, folded=True)
-    set_arrays(folded, arrays)
-    plan = plan_quantization(folded)
-    if not recipe.trained:
-        if job.images is None:
-            raise UserError(f"{recipe.name} needs calibration images")
-        ranges = measure_ranges(folded, plan, as_batches(job.images))
-    return put_on_grids(folded, plan, ranges)
-
-
-def _build_model(job: _Job) -> Any:
-    import keras
-
-    from nasfpn_lite.detector import build_detector
-    from nasfpn_lite.weights import load_weights
-
-    if job.weights is not None:
-        model = build_detector(job.spec)
-        load_weights(model, job.weights)
-        return model
-    keras.utils.set_random_seed(_RANDOM_SEED)
-    # Fresh statistics would let the signal die out over a hundred layers, down to ranges that no int8 scale can hold.
-    model = build_detector(job.spec, bn_momentum=0.0)
-    images = make_synthetic_calibration(job.spec).images
-    model(np.concatenate(as_batches(images)), training=True)
-    return model
 
 
 def _export(model: Any, folder: str) -> None:
@@ -153,7 +77,7 @@ def _export(model: Any, folder: str) -> None:
     tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: serve})
 
 
-def _convert_raw(module: Any, saved_model: str, recipe: Recipe) -> bytes:
+def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:
     import tensorflow as tf
 
     converter = module.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
@@ -161,26 +85,58 @@ def _convert_raw(module: Any, saved_model: str, recipe: Recipe) -> bytes:
         converter.optimizations = [module.Optimize.DEFAULT]
     if recipe.weight_bits == 16:
         converter.target_spec.supported_types = [tf.float16]
-    if recipe.integer_activations:
+    if recipe.on_grids:
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    graph = Graph(converter.convert())
+    elif recipe.integer_activations:
+        if images is None:
+            raise UserError(f"{recipe.name} needs calibration images")
+        wide = module.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide]
+        converter.representative_dataset = lambda: ({_INPUT: batch} for batch in as_batches(images))
+    return bytes(converter.convert())
+
+
+def _finish_raw(content: bytes, recipe: Recipe, float_calls: tuple[Call, ...]) -> bytes:
+    graph = Graph(content)
     replace_tiles(graph)
-    _check(graph, recipe)
+    if recipe.selective:
+        from nasfpn_lite.converters.selective import check_parts, remove_marks
+
+        remove_marks(graph)
+        check_parts(graph, float_calls)
+    else:
+        _check(graph, recipe)
     return graph.to_bytes()
 
 
 def _check(graph: Graph, recipe: Recipe) -> None:
-    """Refuses an int8 network with parts in float: it would be slow, and it is a sign of broken ranges."""
-    names = graph.op_names()
-    strays = names.count("QUANTIZE") + names.count("DEQUANTIZE")
-    if recipe.integer_activations and strays:
+    """Refuses an integer network with parts in float: it would be slow, and it is a sign of broken ranges."""
+    if not recipe.integer_activations:
+        return
+    view = view_graphs(graph.model)[0]
+    # 16-bit files take and give float; between their scales QUANTIZE changes from int16 to int16.
+    ends = {tensor.index for tensor in (*view.inputs, *view.outputs)} if not recipe.on_grids else set()
+    strays = [
+        operator
+        for operator in view.operators
+        if operator.name in ("QUANTIZE", "DEQUANTIZE")
+        and not (
+            operator.arithmetic() == "int16x8" or {t.index for t in operator.inputs + operator.outputs if t} & ends
+        )
+    ]
+    if strays:
         raise ConversionError(
-            f"{recipe.name}: {strays} of {len(names)} operators only change between int8 and float; "
+            f"{recipe.name}: {len(strays)} of {len(view.operators)} operators only change between integers and float; "
             "ranges are broken (dead activations, or calibration images unlike the training data)"
         )
 
 
-def _finish(raw: bytes, job: _Job, recipe: Recipe, form: str) -> bytes:
+def _tensors_of(operator: OperatorView) -> set[int]:
+    return {tensor.index for tensor in (*operator.inputs, *operator.outputs) if tensor is not None}
+
+
+def _finish(raw: bytes, job: Job, target: dict[str, Any]) -> bytes:
+    recipe, form = get_recipe(target["recipe"]), target["form"]
     graph = Graph(raw)
     if form == "detect":
         append_detection(graph, job.spec, job.thresholds)
@@ -196,6 +152,7 @@ def _finish(raw: bytes, job: _Job, recipe: Recipe, form: str) -> bytes:
         versions=collect_versions(),
         calibration=calibration,
         split_seed=job.split_seed,
+        float_stages=tuple(target["float_stages"]),
     )
     return embed_metadata(graph.to_bytes(), metadata)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nasfpn_lite.cli import VERBS, verb_parser
+from nasfpn_lite.converters.recipes import ALL_RECIPES
 from nasfpn_lite.variants import VARIANTS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def test_readme_names_every_variant(variant):
     assert f"`{variant}`" in README
 
 
-@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"])
+@pytest.mark.parametrize("recipe", ALL_RECIPES)
 def test_readme_names_every_recipe(recipe):
     assert f"`{recipe}`" in README
 

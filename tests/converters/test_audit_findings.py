@@ -10,11 +10,17 @@ from nasfpn_lite.converters.audit_findings import (
     Conversion,
     find_claims,
     find_fake_quantizers,
+    find_float_stages,
     find_shared_scales,
     find_stray_conversions,
 )
 from nasfpn_lite.converters.graph_view import GraphView, view_graphs
+from nasfpn_lite.converters.metadata import Metadata, embed_metadata
+from nasfpn_lite.data.records import Category
+from nasfpn_lite.postprocess import PostprocessSpec
+from nasfpn_lite.variants import get_spec
 from tests.hand_made_tflite import HandMade, options
+from tests.tiny_tflite import make_tiny_tflite
 
 
 def view(made: HandMade, inputs: list[int], outputs: list[int]) -> GraphView:
@@ -164,3 +170,14 @@ def test_outputs_that_share_no_scale(changes):
 @pytest.mark.parametrize(("name", "count"), [("FAKE_QUANT", 1), ("FakeQuantWithMinMaxVars", 1), ("ABS", 0)])
 def test_fake_quantizers(name, count):
     assert len(find_fake_quantizers(make_conversions(("", "float32"), (name, "float32")))) == count
+
+
+def test_stages_that_are_in_float_on_purpose_are_read_from_our_metadata():
+    spec = get_spec("fpnlite_64", size="64x128", num_classes=1)
+    fields = (spec, (Category(1, "ant"),), "selective_wi8_ai8", "raw", PostprocessSpec(), {}, {})
+    content = embed_metadata(make_tiny_tflite(), Metadata(*fields, float_stages=("block_5",)))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    assert find_float_stages(model) == ("block_5",)
+    assert find_claims(Path("run_selective_wi8_ai8_raw.tflite"), model) == ()
+    plain = schema.ModelT.InitFromObj(schema.Model.GetRootAs(make_tiny_tflite(), 0))
+    assert find_float_stages(plain) == ()

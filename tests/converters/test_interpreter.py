@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from nasfpn_lite.converters.interpreter import Tensor, make_interpreter, signature_tensors
+from nasfpn_lite.converters.interpreter import Tensor, make_interpreter, signature_tensors, time_interleaved
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
 from tests.tiny_tflite import make_tiny_tflite
@@ -50,6 +50,14 @@ def test_what_is_no_model_is_told(tmp_path):
         make_interpreter(path)
     with pytest.raises(UserError, match="cannot read"):
         make_interpreter(tmp_path / "gone.tflite")
+
+
+def test_every_file_is_timed_and_the_order_is_kept(tmp_path):
+    path = tmp_path / "tiny.tflite"
+    path.write_bytes(make_tiny_tflite())
+    times_ms = time_interleaved([path, path, path], rounds=2, runs=1)
+    assert len(times_ms) == 3
+    assert all(0 <= time_ms < 100 for time_ms in times_ms)
 
 
 def test_no_other_module_imports_an_interpreter_or_the_converter(repository):

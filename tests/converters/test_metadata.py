@@ -84,3 +84,13 @@ def test_damaged_text_is_told(sound, damaged):
 def test_text_that_is_no_object_is_damaged(text):
     with pytest.raises(UserError, match="the metadata are damaged"):
         Metadata.from_json(text)
+
+
+def test_float_stages_are_kept_and_files_from_before_have_none():
+    spec = get_spec("fpnlite_64", size="64x128", num_classes=1)
+    fields = (spec, (Category(1, "ant"),), "selective_wi8_ai8", "raw", THRESHOLDS, {}, {})
+    metadata = Metadata(*fields, float_stages=("block_5", "head_class_predictor"))
+    assert read_metadata(embed_metadata(make_tiny_tflite(), metadata)) == metadata
+    data = json.loads(metadata.to_json())
+    del data["float_stages"]
+    assert Metadata.from_json(json.dumps(data)).float_stages == ()
