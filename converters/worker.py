@@ -120,9 +120,8 @@ def _check(graph: Graph, recipe: Recipe) -> None:
         operator
         for operator in view.operators
         if operator.name in ("QUANTIZE", "DEQUANTIZE")
-        and not (
-            operator.arithmetic() == "int16x8" or {t.index for t in operator.inputs + operator.outputs if t} & ends
-        )
+        and operator.arithmetic() != "int16x8"
+        and not _tensors_of(operator) & ends
     ]
     if strays:
         raise ConversionError(
