@@ -4,7 +4,7 @@
 
 PYTHON is that of an environment with `pip install litert-quantizer==0.11.0`, which has pins of its own. Both start from
 the same weights and see the same photos of the training split; litert-quantizer gets our float32 file, whose upsampling
-XNNPACK runs already. Prints one row per file; latency ratios are those of interleaved rounds.
+XNNPACK runs already. Prints one row per file; latencies are processor time of one thread, in turns.
 """
 
 import argparse
@@ -19,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nasfpn_lite.benchmarks.bench import bench
-from nasfpn_lite.benchmarks.record import BenchOptions, BenchReport
+from nasfpn_lite.benchmarks.cpu_time import Timing, time_in_turns
+from nasfpn_lite.benchmarks.record import read_machine
+from nasfpn_lite.benchmarks.statistics import Estimate
 from nasfpn_lite.cli.common import positive_int
 from nasfpn_lite.converters.audit import audit_file
 from nasfpn_lite.converters.calibration import load_calibration
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.interpreter import make_interpreter
 from nasfpn_lite.converters.metadata import Metadata, embed_metadata, read_metadata
 from nasfpn_lite.converters.processes import package_environment
 from nasfpn_lite.converters.recipes import ALL_RECIPES
@@ -67,15 +69,14 @@ class Row:
 
     Attributes:
         aps: COCO AP on SCORED.
-        latency_ratio: To OURS, with its 95 % interval.
+        latency_ratio: To OURS.
         delegated: Operators that XNNPACK runs, of all.
     """
 
     name: str
     aps: tuple[float, ...]
     latency_ms: float
-    latency_ratio: float
-    latency_ratio_ci: tuple[float, float]
+    latency_ratio: Estimate
     size_bytes: int
     cost: Cost
     int8_share: float
@@ -148,33 +149,23 @@ def make_files(run: Path, data: Path, python: Path, folder: Path) -> tuple[dict[
     return paths, costs
 
 
-def score(name: str, path: Path, data: Path, cost: Cost, report: BenchReport, ours: Path) -> Row:
-    """Gathers a file's figures: AP, latency from `report`, and what it computes with."""
+def score(name: str, path: Path, data: Path, cost: Cost, timing: Timing) -> Row:
+    """Gathers a file's figures: AP, times, and what it computes with."""
     detector = TFLiteDetector(path, threads=os.cpu_count() or 1)
     seed = detector.metadata.split_seed or 0
     splits = [load_split(data, split, categories=detector.categories, seed=seed) for split in SCORED]
     audit = audit_file(path)
-    ratio, interval = find_ratio(report, path, ours)
     return Row(
         name=name,
         aps=tuple(evaluate(detector, split).summary["AP"] or 0.0 for split in splits),
-        latency_ms=next(r.latency_ms_p50 for r in report.results if r.file == str(path)),
-        latency_ratio=ratio,
-        latency_ratio_ci=interval,
+        latency_ms=timing.milliseconds,
+        latency_ratio=timing.ratio,
         size_bytes=audit.size_bytes,
         cost=cost,
         int8_share=audit.int8_multiply_add_share,
         conversions=sum(o.count for o in audit.operators if o.name in ("QUANTIZE", "DEQUANTIZE")),
         delegated=(audit.delegated_operator_count, audit.operator_count),
     )
-
-
-def find_ratio(report: BenchReport, file: Path, to: Path) -> tuple[float, tuple[float, float]]:
-    """Returns the latency of a file over that of `to`, which was measured after it, with the interval."""
-    if file == to:
-        return 1.0, (1.0, 1.0)
-    found = next(ratio for ratio in report.ratios if (ratio.file, ratio.to) == (str(file), str(to)))
-    return found.latency_ratio, found.latency_ratio_ci
 
 
 def to_table(rows: Sequence[Row]) -> str:
@@ -193,11 +184,12 @@ def to_table(rows: Sequence[Row]) -> str:
     )
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in rows:
+        ratio = row.latency_ratio
         cells = (
             row.name,
             *(f"{ap:.4f}" for ap in row.aps),
             f"{row.latency_ms:.2f}",
-            f"{row.latency_ratio:.3f} ({row.latency_ratio_ci[0]:.3f} to {row.latency_ratio_ci[1]:.3f})",
+            f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})",
             f"{row.size_bytes / 1e6:.2f}",
             f"{row.cost.cpu_seconds:.0f}",
             f"{row.cost.peak_memory_bytes / 1e9:.2f}",
@@ -224,13 +216,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder = args.files or Path(temporary)
             folder.mkdir(parents=True, exist_ok=True)
             paths, costs = make_files(args.run, args.data, args.quantizer_python, folder)
-            ours_last = [paths[name] for name in (FLOAT, THEIRS, THEIRS_16, OURS)]
-            report = bench(ours_last, BenchOptions(rounds=args.rounds, end_to_end=False))
-            rows = [score(name, path, args.data, costs[name], report, paths[OURS]) for name, path in paths.items()]
+            names = (FLOAT, THEIRS_16, THEIRS, OURS)  # the last is what ratios refer to
+            timings = time_in_turns([make_interpreter(paths[name]) for name in names], args.rounds)
+            rows = [
+                score(name, paths[name], args.data, costs[name], timing)
+                for name, timing in zip(names, timings, strict=True)
+            ]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{PACKAGE} {version}, {report.machine.cpu}, {report.machine.versions}\n\n{to_table(rows)}")
+    machine = read_machine()
+    print(f"{PACKAGE} {version}, {machine.cpu}, {machine.versions}\n\n{to_table(rows)}")
     return 0
 
 
