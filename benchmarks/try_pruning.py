@@ -9,7 +9,7 @@ with the padding of the shipped weights, and with the one that XNNPACK's sparse 
 
 import argparse
 import ctypes
-import importlib.util
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -18,20 +18,21 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.benchmarks.cpu_time import time_in_turns
-from nasfpn_lite.cli.common import positive_int
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import load_converter, make_interpreter
 from nasfpn_lite.converters.upsampling import replace_tiles
 from nasfpn_lite.detector import build_detector
-from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_bytes_atomically
 from nasfpn_lite.variants import get_spec
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 SIZE = 320
+ROUNDS = 60
 NETWORKS = ("backbone", "backbone, padded 1 1", "detector")
 CASES = (("float", 0.9), ("float", 0.75), ("int8", 0.9), ("int8", 0.0), ("float", 0.0))  # the last is the reference
 LIBRARY = "libpywrap_litert_common.so"  # of ai-edge-litert, holds XNNPACK with its local symbols
@@ -40,8 +41,6 @@ HARDWARE, FLAGS_OFFSET, SSE_FLAGS = "xnn_init_hardware_config", 8, 0b1111  # sse
 
 def prune(kernel: np.ndarray, share: float) -> np.ndarray:
     """Returns a kernel whose smallest values, `share` of all, are zero."""
-    if share == 0:
-        return kernel
     bound = np.quantile(np.abs(kernel), share)
     return np.where(np.abs(kernel) < bound, 0, kernel).astype(kernel.dtype)
 
@@ -59,8 +58,7 @@ def build(network: str) -> keras.Model:
         return model
 
     def widen(layer: Any) -> Any:
-        padding = isinstance(layer, keras.layers.ZeroPadding2D)
-        return keras.layers.ZeroPadding2D(1) if padding else layer.from_config(layer.get_config())
+        return keras.layers.ZeroPadding2D(1) if isinstance(layer, keras.layers.ZeroPadding2D) else layer
 
     return keras.models.clone_model(model, clone_function=widen)  # the same result at even sizes
 
@@ -77,7 +75,7 @@ def convert(model: keras.Model, kind: str, share: float) -> bytes:
     module = load_converter()
     image = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32)
     network = tf.function(lambda image: model(image, training=False)).get_concrete_function(image)
-    converter = module.TFLiteConverter.from_concrete_functions([network], model)
+    converter = module.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(network)])
     converter.optimizations = [module.Optimize.EXPERIMENTAL_SPARSITY] if share else []
     if kind == "int8":
         images = [rng.uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32) for _ in range(2)]
@@ -90,44 +88,36 @@ def convert(model: keras.Model, kind: str, share: float) -> bytes:
 
 def hide_avx() -> None:
     """Clears AVX and what came after it from what XNNPACK knows of this processor; to be called before it is used."""
-    found = importlib.util.find_spec("ai_edge_litert")
-    if found is None or not found.submodule_search_locations:
-        raise UserError("--hide-avx needs ai-edge-litert; pip install ai-edge-litert")
-    library = Path(found.submodule_search_locations[0]) / LIBRARY
+    library = Path(inspect.getfile(schema_py_generated)).parent / LIBRARY
     ctypes.CDLL(str(library))
-    symbols = subprocess.run(["nm", str(library)], capture_output=True, text=True, check=True).stdout
-    offset = next(int(line.split()[0], 16) for line in symbols.splitlines() if line.endswith(f" t {HARDWARE}"))
+    symbols = subprocess.check_output(["nm", str(library)], text=True).splitlines()
+    offset = next(int(line.split()[0], 16) for line in symbols if line.endswith(f" t {HARDWARE}"))
     maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     base = next(int(line.split("-")[0], 16) for line in maps if line.endswith(LIBRARY))
     config = ctypes.CFUNCTYPE(ctypes.c_void_p)(base + offset)()
-    flags = ctypes.c_uint64.from_address(config + FLAGS_OFFSET)
-    flags.value &= SSE_FLAGS
+    ctypes.c_uint64.from_address(config + FLAGS_OFFSET).value &= SSE_FLAGS
 
 
 def main(argv: list[str] | None = None) -> int:
     """Prints a table per network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hide-avx", action="store_true")
-    parser.add_argument("--rounds", type=positive_int, default=60, help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="keep files here, or take them")
     args = parser.parse_args(argv)
-    try:
-        if args.hide_avx:
-            hide_avx()
-        for network in NETWORKS:
-            files = [args.output / f"{network}_{kind}_{share:.0%}.tflite" for kind, share in CASES]
-            for file, (kind, share) in zip(files, CASES, strict=True):
-                if not file.is_file():
-                    write_bytes_atomically(file, convert(build(network), kind, share))
-            timings = time_in_turns([make_interpreter(file) for file in files], args.rounds)
-            print(f"\n| {network} | ms | / dense float32 | MB |\n|---|---|---|---|")
-            for (kind, share), file, timing in zip(CASES, files, timings, strict=True):
-                ratio = f"{timing.ratio.median:.3f} ({timing.ratio.low:.3f} to {timing.ratio.high:.3f})"
-                size = file.stat().st_size / 1e6
-                print(f"| {kind}, {share:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {size:.2f} |", flush=True)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if args.hide_avx:
+        hide_avx()
+    for network in NETWORKS:
+        files = [args.output / f"{network}_{kind}_{share:.0%}.tflite" for kind, share in CASES]
+        for file, case in zip(files, CASES, strict=True):
+            if not file.is_file():
+                write_bytes_atomically(file, convert(build(network), *case))
+        timings = time_in_turns([make_interpreter(file) for file in files], ROUNDS)
+        print(f"\n| {network} | ms | / dense float32 | MB |\n|---|---|---|---|")
+        for (kind, share), file, timing in zip(CASES, files, timings, strict=True):
+            ratio = f"{timing.ratio.median:.3f} ({timing.ratio.low:.3f} to {timing.ratio.high:.3f})"
+            print(
+                f"| {kind}, {share:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {file.stat().st_size / 1e6:.2f} |"
+            )
     return 0
 
 
