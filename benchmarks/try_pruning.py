@@ -2,18 +2,17 @@
 
     python -m nasfpn_lite.benchmarks.try_pruning [--hide-avx] -o DIR
 
-Random weights will do. XNNPACK uses no sparse kernel on a processor with AVX; --hide-avx (Linux, x86-64, needs `nm`)
-makes it believe that there is none, for dense and pruned files alike. "backbone" is MobileNetV2 up to its global mean:
-with the padding of the shipped weights, and with the one that XNNPACK's sparse path demands ("padded 1 1").
+Random weights will do. XNNPACK uses no sparse kernel on a processor with AVX; --hide-avx makes it believe that there is
+none. "backbone" is MobileNetV2 up to its global mean, also with the padding that sparse kernels demand ("padded 1 1").
 """
 
 import argparse
 import ctypes
 import inspect
+import platform
+import shutil
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -31,11 +30,10 @@ from nasfpn_lite.files import write_bytes_atomically
 from nasfpn_lite.variants import get_spec
 from nasfpn_lite.weights import set_arrays, to_arrays
 
-SIZE = 320
-ROUNDS = 60
+SIZE, ROUNDS = 320, 60
 NETWORKS = ("backbone", "backbone, padded 1 1", "detector")
 CASES = (("float", 0.9), ("float", 0.75), ("int8", 0.9), ("int8", 0.0), ("float", 0.0))  # the last is the reference
-LIBRARY = "libpywrap_litert_common.so"  # of ai-edge-litert, holds XNNPACK with its local symbols
+LIBRARY = "libpywrap_litert_common.so"  # of ai-edge-litert (2.3.0), holds XNNPACK with its local symbols
 HARDWARE, FLAGS_OFFSET, SSE_FLAGS = "xnn_init_hardware_config", 8, 0b1111  # sse, sse2, ssse3, sse4_1; AVX is bit 4
 
 
@@ -54,13 +52,10 @@ def build(network: str) -> keras.Model:
         keras, image, top_channels=None, expanded_c4=False, bn_momentum=0.9, symmetric_padding=True, folded=True
     )
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D(keepdims=True)(taps["C5"]))
-    if network == "backbone":
-        return model
-
-    def widen(layer: Any) -> Any:
-        return keras.layers.ZeroPadding2D(1) if isinstance(layer, keras.layers.ZeroPadding2D) else layer
-
-    return keras.models.clone_model(model, clone_function=widen)  # the same result at even sizes
+    for layer in model.layers:
+        if network.endswith("1 1") and isinstance(layer, keras.layers.ZeroPadding2D):
+            layer.padding = ((1, 1), (1, 1))  # the same result at even sizes
+    return keras.models.clone_model(model)
 
 
 def convert(model: keras.Model, kind: str, share: float) -> bytes:
@@ -72,9 +67,9 @@ def convert(model: keras.Model, kind: str, share: float) -> bytes:
         elif array.ndim == 4 and array.shape[:2] == (1, 1):
             arrays[name] = prune(array, share)
     set_arrays(model, arrays)
+    network = tf.function(lambda image: model(image, training=False))
+    network = network.get_concrete_function(tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32))
     module = load_converter()
-    image = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32)
-    network = tf.function(lambda image: model(image, training=False)).get_concrete_function(image)
     converter = module.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(network)])
     converter.optimizations = [module.Optimize.EXPERIMENTAL_SPARSITY] if share else []
     if kind == "int8":
@@ -92,19 +87,21 @@ def hide_avx() -> None:
     ctypes.CDLL(str(library))
     symbols = subprocess.check_output(["nm", str(library)], text=True).splitlines()
     offset = next(int(line.split()[0], 16) for line in symbols if line.endswith(f" t {HARDWARE}"))
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    maps = Path("/proc/self/maps").read_text().splitlines()
     base = next(int(line.split("-")[0], 16) for line in maps if line.endswith(LIBRARY))
     config = ctypes.CFUNCTYPE(ctypes.c_void_p)(base + offset)()
     ctypes.c_uint64.from_address(config + FLAGS_OFFSET).value &= SSE_FLAGS
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Prints a table per network."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="Times pruned .tflite files against dense ones.")
     parser.add_argument("--hide-avx", action="store_true")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="keep files here, or take them")
     args = parser.parse_args(argv)
     if args.hide_avx:
+        if platform.machine() != "x86_64" or not shutil.which("nm"):
+            parser.error("--hide-avx needs Linux on x86-64 and the program nm")
         hide_avx()
     for network in NETWORKS:
         files = [args.output / f"{network}_{kind}_{share:.0%}.tflite" for kind, share in CASES]
@@ -115,11 +112,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n| {network} | ms | / dense float32 | MB |\n|---|---|---|---|")
         for (kind, share), file, timing in zip(CASES, files, timings, strict=True):
             ratio = f"{timing.ratio.median:.3f} ({timing.ratio.low:.3f} to {timing.ratio.high:.3f})"
-            print(
-                f"| {kind}, {share:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {file.stat().st_size / 1e6:.2f} |"
-            )
-    return 0
+            size_mb = file.stat().st_size / 1e6
+            print(f"| {kind}, {share:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {size_mb:.2f} |")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
