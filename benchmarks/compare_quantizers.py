@@ -9,6 +9,7 @@ XNNPACK runs already. Prints one row per file; latencies are processor time of o
 
 import argparse
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -52,6 +53,14 @@ images = ((photo[None].astype(np.float32) - {PIXEL_OFFSET}) / {PIXEL_SCALE} for 
 job = quantizer.Quantizer(source, getattr(recipe, name)())
 ranges = job.calibrate({{"serving_default": [{{"image": image}} for image in images]}}, num_threads=1)
 job.quantize(ranges).export_model(output)
+"""
+# A process of its own: the kernel counts what the starting process held as memory of the one started, and we hold much.
+_WATCH = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("", json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss]), sep="\\n")
+sys.exit(code)
 """
 
 
@@ -106,16 +115,21 @@ def measure(command: Sequence[str]) -> Cost:
     Raises:
         UserError: It failed; the message holds the end of what it said.
     """
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=package_environment(), stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").strip().splitlines() or ["nothing"]
-            raise UserError(f"{Path(command[0]).name} ended with exit code {process.returncode} and said: {lines[-1]}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCH, *command],
+        env=package_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    *said, figures = [line for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode:
+        last = said[-1] if said else "nothing"
+        raise UserError(f"{Path(command[0]).name} ended with exit code {done.returncode} and said: {last}")
+    cpu_seconds, memory = json.loads(figures)
+    return Cost(cpu_seconds, memory * (1 if sys.platform == "darwin" else 1024))
 
 
 def adopt(content: bytes, metadata: Metadata) -> bytes:

@@ -3,7 +3,7 @@
     python -m nasfpn_lite.benchmarks.try_pruning [--hide-avx] -o DIR
 
 Random weights will do. XNNPACK uses no sparse kernel on a processor with AVX; --hide-avx makes it believe that there is
-none. "backbone" is MobileNetV2 up to its global mean, also with the padding that sparse kernels demand ("padded 1 1").
+none. "backbone" is MobileNetV2 up to its global mean; "padded 1 1" is the padding that sparse kernels demand.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ from nasfpn_lite.variants import get_spec
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 SIZE, ROUNDS = 320, 60
-NETWORKS = ("backbone", "backbone, padded 1 1", "detector")
+NETWORKS = ("backbone", "backbone, padded 1 1", "detector", "detector, padded 1 1")
 CASES = (("float", 0.9), ("float", 0.75), ("int8", 0.9), ("int8", 0.0), ("float", 0.0))  # the last is the reference
 LIBRARY = "libpywrap_litert_common.so"  # of ai-edge-litert (2.3.0), holds XNNPACK with its local symbols
 HARDWARE, FLAGS_OFFSET, SSE_FLAGS = "xnn_init_hardware_config", 8, 0b1111  # sse, sse2, ssse3, sse4_1; AVX is bit 4
@@ -44,14 +45,14 @@ def prune(kernel: np.ndarray, share: float) -> np.ndarray:
 
 
 def build(network: str) -> keras.Model:
-    """Returns a network without batch norms: "detector", "backbone" or "backbone, padded 1 1"."""
-    if network == "detector":
-        return build_detector(get_spec("nasfpnlite_3x48", size=str(SIZE), num_classes=80), folded=True)
+    """Returns one of NETWORKS, without batch norms."""
     image = keras.Input((SIZE, SIZE, 3))
-    taps = build_mobilenet_v2(
-        keras, image, top_channels=None, expanded_c4=False, bn_momentum=0.9, symmetric_padding=True, folded=True
-    )
-    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(keepdims=True)(taps["C5"]))
+    options: dict[str, Any] = {"top_channels": None, "expanded_c4": False, "symmetric_padding": True}
+    if network.startswith("detector"):
+        model = build_detector(get_spec("nasfpnlite_3x48", size=str(SIZE), num_classes=80), folded=True)
+    else:
+        taps = build_mobilenet_v2(keras, image, bn_momentum=0.9, folded=True, **options)
+        model = keras.Model(image, keras.layers.GlobalAveragePooling2D(keepdims=True)(taps["C5"]))
     for layer in model.layers:
         if network.endswith("1 1") and isinstance(layer, keras.layers.ZeroPadding2D):
             layer.padding = ((1, 1), (1, 1))  # the same result at even sizes
@@ -110,10 +111,11 @@ def main(argv: list[str] | None = None) -> None:
                 write_bytes_atomically(file, convert(build(network), *case))
         timings = time_in_turns([make_interpreter(file) for file in files], ROUNDS)
         print(f"\n| {network} | ms | / dense float32 | MB |\n|---|---|---|---|")
-        for (kind, share), file, timing in zip(CASES, files, timings, strict=True):
+        for (kind, zeros), file, timing in zip(CASES, files, timings, strict=True):
             ratio = f"{timing.ratio.median:.3f} ({timing.ratio.low:.3f} to {timing.ratio.high:.3f})"
-            size_mb = file.stat().st_size / 1e6
-            print(f"| {kind}, {share:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {size_mb:.2f} |")
+            print(
+                f"| {kind}, {zeros:.0%} zeros | {timing.milliseconds:.2f} | {ratio} | {file.stat().st_size / 1e6:.2f} |"
+            )
 
 
 if __name__ == "__main__":

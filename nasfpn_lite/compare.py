@@ -146,15 +146,17 @@ class Budget:
 def check(comparison: Comparison, budget: Budget) -> list[str]:
     """Says in plain words what a candidate lost beyond the budget; nothing if it kept it.
 
-    The drops as measured are judged; the interval says how much of them may be chance. A reference that finds next to
-    nothing has nothing to lose: no file passes beside it.
+    The drops as measured are judged; the interval says how much of them may be chance.
+
+    Raises:
+        UserError: The reference finds next to nothing: it has nothing to lose, and any file would pass.
     """
     reference = comparison.ap.reference or 0.0
     if reference < _LEAST_AP:
-        return [
+        raise UserError(
             f"the reference itself has AP {reference:.2f} points on {comparison.images} images, and a budget needs one "
             f"with at least {_LEAST_AP:g}: train for longer, or look at the data (`nasfpn-lite data check`)"
-        ]
+        )
     exceeded = [
         *_exceeded({"AP": comparison.ap}, budget.max_ap_drop),
         *_exceeded({f"class {name}": change for name, change in comparison.per_class.items()}, budget.max_class_drop),
