@@ -159,9 +159,10 @@ def test_refusals(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> Non
 def test_advice_needs_a_budget_and_trains_nothing(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     assert main(arguments(trained_run, tmp_path / "a", "--advise")) == 2
     assert "add --max-ap-drop" in capsys.readouterr().err
+    monkeypatch.setattr("nasfpn_lite.compare._LEAST_AP", 100.1)
     assert main(arguments(trained_run, tmp_path / "a", "--advise", "--max-ap-drop", "100")) == 2
-    assert "the reference itself has AP 0" in capsys.readouterr().err
-    monkeypatch.setattr("nasfpn_lite.compare._LEAST_AP", 0.0)  # a few steps of training find next to nothing
+    assert "the reference itself has AP" in capsys.readouterr().err
+    monkeypatch.setattr("nasfpn_lite.compare._LEAST_AP", 0.0)  # a few steps of training may find nothing
     assert main(arguments(trained_run, tmp_path / "a", "--advise", "--max-ap-drop", "100")) == 0
     assert "static_wi8_ai8 is within the budget: no training is needed" in capsys.readouterr().out
     assert not (tmp_path / "a").exists()
