@@ -1,0 +1,193 @@
+"""A folder of our own on a phone: what is pushed, runs and is removed there, and nothing else is touched."""
+
+import logging
+import re
+import secrets
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError
+from nasfpn_lite.android_bench.device import Device, ShellResult
+from nasfpn_lite.errors import UserError
+
+PARENT = "/data/local/tmp"  # the one place where adb's user may write and run programs
+TRANSFER_TIMEOUT_S = 300.0
+HOUSEKEEPING_TIMEOUT_S = 30.0
+
+_OWN_FOLDER = re.compile(rf"{PARENT}/nasfpn-lite-[0-9a-f]{{16}}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
+_PID_FILE = ".pid-"
+
+logger = logging.getLogger(__name__)
+
+
+class WorkspaceError(UserError):
+    """A name, variable or mask that cannot be used on the phone."""
+
+
+class Workspace:
+    """Makes a folder of a random name under /data/local/tmp; leaving the block ends what still runs there, and removes it.
+
+    That holds after an error and after Ctrl-C too. A phone that is gone by then keeps the folder; a warning names it,
+    and `remove_folder` removes it later.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.folder = f"{PARENT}/nasfpn-lite-{secrets.token_hex(8)}"
+        self._started = 0
+
+    def __enter__(self) -> "Workspace":
+        """Checks that the phone is ready, and makes the folder.
+
+        Raises:
+            DeviceLostError: The phone is not ready.
+            AdbError: The folder cannot be made.
+        """
+        self.device.check_ready()
+        try:
+            self.device.shell(["mkdir", "-m", "700", self.folder], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        except BaseException:
+            self._remove()  # Ctrl-C may come when the folder is already there
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._remove()
+
+    def path(self, name: str) -> str:
+        """Returns the full path of a name in the folder; `lib/libx.so` is one too, `../x` and `/x` are none.
+
+        Raises:
+            WorkspaceError: The name leads out of the folder, or is one of our own.
+        """
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\0" in name or parts[0].startswith(_PID_FILE):
+            raise WorkspaceError(f"expected a file name inside {self.folder}, got {name!r}: give one without /.. in it")
+        return f"{self.folder}/{PurePosixPath(name)}"
+
+    def push(self, local: Path, name: str, *, executable: bool = False, timeout_s: float = TRANSFER_TIMEOUT_S) -> str:
+        """Copies a file into the folder, and returns its full path on the phone.
+
+        Raises:
+            AdbError: The phone cannot take it, or it came out different.
+        """
+        remote = self.path(name)
+        parent = str(PurePosixPath(remote).parent)
+        if parent != self.folder:
+            self.device.shell(["mkdir", "-p", parent], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        self.device.push(local, remote, timeout_s=timeout_s)
+        if executable:
+            self.device.shell(["chmod", "700", remote], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        return remote
+
+    def pull(self, name: str, local: Path, *, timeout_s: float = TRANSFER_TIMEOUT_S) -> None:
+        """Copies a file out of the folder.
+
+        Raises:
+            AdbError: There is no such file, or it came out different.
+        """
+        self.device.pull(self.path(name), local, timeout_s=timeout_s)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        environment: Iterable[tuple[str, str]] = (),
+        mask: str | None = None,
+        check: bool = True,
+    ) -> ShellResult:
+        """Runs a program in the folder to its end; at the time limit, or on Ctrl-C, it is killed on the phone.
+
+        Args:
+            environment: Variables for the program, as pairs.
+            mask: Of the cores it may use, in hexadecimal digits as `taskset` takes it; bit 0 is cpu0.
+
+        Raises:
+            WorkspaceError: A variable's name or the mask is none.
+            DeviceLostError: The phone went away.
+            AdbTimeoutError: It took longer than `timeout_s`.
+            AdbError: It ended with another exit code than 0, and `check` is true.
+        """
+        words = _with_environment(argv, environment)
+        if mask is not None:
+            words = ["taskset", _check_mask(mask), *words]
+        self._started += 1
+        pid_file = f"{self.folder}/{_PID_FILE}{self._started}"
+        # `exec` keeps the number, so that the pid file names the program itself. Its name would not do: `pkill` could hit
+        # someone else's program, and an emulated one goes under the emulator's name.
+        text = f"cd {self.folder} && echo $$ > {pid_file} && exec {shlex.join(words)}"
+        try:
+            return self.device.script(text, timeout_s=timeout_s, check=check)
+        except (AdbTimeoutError, KeyboardInterrupt):
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        try:
+            self.device.script(_kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        except AdbError as error:
+            logger.warning("a program may still run on the phone %s: %s", self.device.serial, error)
+
+    def _remove(self) -> None:
+        try:
+            remove_folder(self.device, self.folder)
+        except AdbError as error:
+            logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, error)
+
+
+def remove_folder(device: Device, folder: str) -> None:
+    """Ends what a workspace left running, and removes its folder; does nothing where it is gone already.
+
+    Raises:
+        WorkspaceError: The folder is not one that a `Workspace` made.
+        AdbError: The phone cannot be reached, or cannot remove it.
+    """
+    if not _OWN_FOLDER.fullmatch(folder):
+        raise WorkspaceError(
+            f"expected the folder of a workspace, {PARENT}/nasfpn-lite-..., got {folder!r}: not removed"
+        )
+    device.script(f"{_kill_script(folder)}\nrm -rf {folder}", timeout_s=HOUSEKEEPING_TIMEOUT_S)
+
+
+def _kill_script(folder: str) -> str:
+    """Kills the programs of a workspace and waits until they are gone.
+
+    A number may meanwhile belong to another program: only one that works in our folder is killed.
+    """
+    return f"""
+is_ours() {{ [ "$(readlink /proc/$pid/cwd)" = {folder} ]; }} 2>/dev/null
+for file in {folder}/{_PID_FILE}*; do
+  [ -s "$file" ] && read -r pid < "$file" && is_ours || continue
+  kill -KILL "$pid"
+  tries=0
+  while is_ours && [ $tries -lt 100 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+  done
+done"""
+
+
+def _with_environment(argv: Sequence[str], environment: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns the words that start a program with more variables; only the program sees them, no tool before it."""
+    if not argv:
+        raise WorkspaceError("expected a program to run, got no words: name its path on the phone")
+    pairs = list(environment)
+    for name, _ in pairs:
+        if not _VARIABLE.fullmatch(name):
+            raise WorkspaceError(f"expected the name of a variable, got {name!r}: use letters, digits and _")
+    if not pairs:
+        return list(argv)
+    # Not `env`: it would take a program with "=" in its path for a variable.
+    exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in pairs)
+    return ["sh", "-c", f'export {exports}; exec "$@"', "sh", *argv]
+
+
+def _check_mask(mask: str) -> str:
+    if not _MASK.fullmatch(mask) or int(mask, 16) == 0:
+        raise WorkspaceError(f"expected a mask of cores in hexadecimal digits, at least one core in it, got {mask!r}")
+    return mask

@@ -1,0 +1,208 @@
+"""A folder on a phone: what runs in it, and that nothing stays behind, whatever happens."""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, DeviceLostError
+from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.workspace import Workspace, WorkspaceError, remove_folder
+
+
+def list_folders(phone):
+    return sorted(path.name for path in (phone.data / "local/tmp").iterdir() if path.name.startswith("nasfpn-lite"))
+
+
+def is_running(device, word):
+    """Says whether a program that has `word` in its command line runs on the phone."""
+    return word in device.shell(["ps", "-A", "-o", "ARGS"], timeout_s=10).stdout
+
+
+def wait_until(condition, timeout_s=10.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_folder_is_there_and_then_gone(device, phone):
+    with Workspace(device) as workspace:
+        assert re.fullmatch(r"/data/local/tmp/nasfpn-lite-[0-9a-f]{16}", workspace.folder)
+        assert list_folders(phone) == [workspace.folder.rpartition("/")[2]]
+    assert list_folders(phone) == []
+
+
+def test_two_do_not_meet(device, phone):
+    with Workspace(device) as one, Workspace(device) as two:
+        assert one.folder != two.folder
+        assert len(list_folders(phone)) == 2
+
+
+def test_it_is_gone_after_an_error(device, phone):
+    with pytest.raises(RuntimeError, match="mine"), Workspace(device):
+        raise RuntimeError("mine")
+    assert list_folders(phone) == []
+
+
+def test_other_folders_stay(device, phone):
+    others = ["nasfpn-lite-of-another", "nasfpn-lite-0123456789abcdef", "precious file"]
+    for name in others:
+        (phone.data / "local/tmp" / name).mkdir()
+    with Workspace(device):
+        pass
+    assert {path.name for path in (phone.data / "local/tmp").iterdir()} >= set(others)
+    for name in others:
+        (phone.data / "local/tmp" / name).rmdir()
+
+
+def test_files_in_and_out(device, phone, tmp_path):
+    (tmp_path / "tool").write_text('#!/system/bin/sh\necho "$1" > result\necho ran\n', encoding="utf-8")
+    with Workspace(device) as workspace:
+        tool = workspace.push(tmp_path / "tool", "lib/my 'tool'=1", executable=True)
+        assert tool == f"{workspace.folder}/lib/my 'tool'=1"
+        assert workspace.run([tool, "$(id)"], timeout_s=10).stdout == "ran\n"
+        workspace.pull("result", tmp_path / "result")
+        assert (tmp_path / "result").read_text(encoding="utf-8") == "$(id)\n"
+        assert workspace.run([tool, "x"], timeout_s=10, environment=[("A", "b")]).stdout == "ran\n"
+
+
+def test_without_the_flag_a_file_keeps_its_rights(device, tmp_path):
+    (tmp_path / "tool").write_text("#!/system/bin/sh\n", encoding="utf-8")
+    with Workspace(device) as workspace:
+        tool = workspace.push(tmp_path / "tool", "tool")
+        with pytest.raises(AdbError, match="chmod 755"):
+            workspace.run([tool], timeout_s=10)
+        assert workspace.run([tool], timeout_s=10, check=False).exit_code == 126
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "a\0b", ".pid-1"])
+def test_names_that_lead_out(device, tmp_path, name):
+    (tmp_path / "x").write_bytes(b"x")
+    workspace = Workspace(device)  # never entered: nothing may reach the phone
+    for use in (lambda: workspace.push(tmp_path / "x", name), lambda: workspace.pull(name, tmp_path / "y")):
+        with pytest.raises(WorkspaceError, match="expected a file name inside"):
+            use()
+
+
+def test_variables_and_folder(device):
+    with Workspace(device) as workspace:
+        script = ["sh", "-c", 'echo "$A|$B|${LD_LIBRARY_PATH-none}"; pwd']
+        result = workspace.run(script, timeout_s=10, environment=[("A", "it's $(id)"), ("B", "")])
+        assert result.stdout == f"it's $(id)||none\n{workspace.folder}\n"
+        for name in ("A B", "1A", "", "A=B", "A;id"):
+            with pytest.raises(WorkspaceError, match="expected the name of a variable"):
+                workspace.run(["true"], timeout_s=10, environment=[(name, "x")])
+        with pytest.raises(WorkspaceError, match="got no words"):
+            workspace.run([], timeout_s=10)
+
+
+def test_variables_are_for_the_program_alone(device, phone):
+    """A library path meant for the program must not reach `taskset`, which could not start with it."""
+    with Workspace(device) as workspace:
+        workspace.run(["true"], timeout_s=10, environment=[("LD_LIBRARY_PATH", "lib")], mask="80")
+    mask, program = phone.read_notes("taskset")[-1].split(" ", 1)
+    assert mask == "80"
+    assert program.startswith("sh -c export LD_LIBRARY_PATH=lib;")
+
+
+def test_masks(device, phone):
+    with Workspace(device) as workspace:
+        assert workspace.run(["echo", "x"], timeout_s=10, mask="C0").stdout == "x\n"
+        assert phone.read_notes("taskset")[-1] == "C0 echo x"
+        with pytest.raises(AdbError, match=r"Invalid argument(?s:.*)does not have all of these cores"):
+            workspace.run(["echo", "x"], timeout_s=10, mask="100")
+        for mask in ("", "0", "0x80", "xyz", "-1", "80;id"):
+            with pytest.raises(WorkspaceError, match="expected a mask of cores"):
+                workspace.run(["true"], timeout_s=10, mask=mask)
+
+
+def test_a_program_is_killed_at_its_time_limit(device):
+    with Workspace(device) as workspace:
+        with pytest.raises(AdbTimeoutError):
+            workspace.run(["sleep", "98.5"], timeout_s=0.6, mask="1")
+        wait_until(lambda: not is_running(device, "98.5"))
+        assert workspace.run(["echo", "next"], timeout_s=10).stdout == "next\n"
+
+
+def test_a_number_that_went_to_another_program_is_left_alone(device, phone):
+    script = "cd /; sleep 98.7 >/dev/null 2>&1 & echo $!"
+    stranger = device.script(script, timeout_s=10).stdout.strip()
+    with Workspace(device) as workspace:
+        workspace.run(["true"], timeout_s=10)
+        device.script(f"echo {stranger} > {workspace.folder}/.pid-1", timeout_s=10)
+    assert is_running(device, "98.7")
+    device.shell(["kill", stranger], timeout_s=10)
+
+
+INTERRUPTED = """
+import sys
+from nasfpn_lite.android_bench.adb import Adb
+from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.workspace import Workspace
+with Workspace(Device(Adb(), sys.argv[1])) as workspace:
+    workspace.run(["sleep", "98.6"], timeout_s=60)
+"""
+
+
+def test_ctrl_c_leaves_nothing_behind(device, phone, adb_server, repository):
+    environment = {**os.environ, **adb_server.environment, "PYTHONPATH": str(repository)}
+    command = [sys.executable, "-c", INTERRUPTED, phone.serial]
+    # A process group of its own, to which the signal goes as from a terminal: to Python and to what it started.
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+        wait_until(lambda: is_running(device, "98.6"))
+        os.killpg(process.pid, signal.SIGINT)
+        stderr = process.communicate(timeout=20)[1]
+    assert process.returncode == -signal.SIGINT
+    assert stderr.endswith("KeyboardInterrupt\n")
+    assert list_folders(phone) == []
+    wait_until(lambda: not is_running(device, "98.6"))
+
+
+def test_a_phone_that_went_away_keeps_the_folder_and_says_so(start_phone, adb, caplog):
+    phone = start_phone()
+    device = Device(adb, phone.serial)
+    timer = threading.Timer(0.6, phone.unplug)
+    with caplog.at_level(logging.WARNING), pytest.raises(DeviceLostError, match="was not seen"):
+        with Workspace(device) as workspace:
+            timer.start()
+            workspace.run(["sleep", "98.4"], timeout_s=30)
+    timer.join()
+    assert f"the folder {workspace.folder} stays on the phone {phone.serial}" in caplog.text
+    phone.plug_in()
+    assert is_running(device, "98.4")
+    remove_folder(device, workspace.folder)
+    assert list_folders(phone) == []
+    wait_until(lambda: not is_running(device, "98.4"))
+    remove_folder(device, workspace.folder)  # gone already
+
+
+def test_a_phone_that_is_not_ready(start_phone, adb):
+    phone = start_phone()
+    phone.kill()
+    with pytest.raises(DeviceLostError, match="but it is offline"), Workspace(Device(adb, phone.serial)):
+        raise AssertionError("must not get here")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/data/local/tmp", "/data/local/tmp/", "/", "/data/local/tmp/nasfpn-lite-0123456789abcdef/..", "/sdcard/x", ""],
+)
+def test_other_folders_are_never_removed(device, folder):
+    with pytest.raises(WorkspaceError, match="not removed"):
+        remove_folder(device, folder)
+
+
+def test_a_full_phone_is_cleaned_up_too(start_phone, adb, tmp_path):
+    phone = start_phone(disk_bytes=1 << 20)
+    device = Device(adb, phone.serial)
+    (tmp_path / "x").write_bytes(bytes(2 << 20))
+    with pytest.raises(AdbError, match="No space left"), Workspace(device) as workspace:
+        workspace.push(tmp_path / "x", "x")
+    assert device.shell(["ls", "-A", "/data/local/tmp"], timeout_s=10).stdout == ""
