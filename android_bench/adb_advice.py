@@ -29,16 +29,16 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"more than one device", SEVERAL_DEVICES_ADVICE),
     (r"no devices/emulators found|no devices found", NO_DEVICE_ADVICE),
     (r"device '.*' not found|device not found", "look at what `adb devices` lists; " + _REPLUG),
-    (r"cannot connect to daemon|failed to start daemon|cannot bind|smartsocket", "run adb kill-server, then try again"),
+    (r"cannot connect to daemon|failed to start daemon|could not install .*listener", "run adb kill-server, try again"),
     (
         r"no space left on device",
-        "free some space on the phone: adb shell df -h /data/local/tmp shows how much there is",
+        "free some space on the phone: adb shell df -h /data/local/tmp shows what is left",
     ),
     (r"read-only file system", "write below /data/local/tmp: the rest of a phone that is not rooted is read-only"),
     (
         r"not executable: .*ELF|exec format error|bad ELF magic|unexpected e_machine|is for EM_\w+ .*instead of|"
         r"wrong ELF class|32-bit instead of 64-bit|64-bit instead of 32-bit",
-        "the file was built for another kind of processor: adb shell getprop ro.product.cpu.abi says which one is needed",
+        "the file was built for another kind of processor: adb shell getprop ro.product.cpu.abi says what is needed",
     ),
     (
         r"can't execute|cannot execute|permission denied",

@@ -29,7 +29,7 @@ class WorkspaceError(UserError):
 
 
 class Workspace:
-    """Makes a folder of a random name under /data/local/tmp; leaving the block ends what still runs there, and removes it.
+    """Makes a folder of a random name under /data/local/tmp; leaving the block ends what runs there, and removes it.
 
     That holds after an error and after Ctrl-C too. A phone that is gone by then keeps the folder; a warning names it,
     and `remove_folder` removes it later.
@@ -118,8 +118,8 @@ class Workspace:
             words = ["taskset", _check_mask(mask), *words]
         self._started += 1
         pid_file = f"{self.folder}/{_PID_FILE}{self._started}"
-        # `exec` keeps the number, so that the pid file names the program itself. Its name would not do: `pkill` could hit
-        # someone else's program, and an emulated one goes under the emulator's name.
+        # `exec` keeps the number, so that the pid file names the program itself. Its name would not do: `pkill` could
+        # hit someone else's program, and an emulated one goes under the emulator's name.
         text = f"cd {self.folder} && echo $$ > {pid_file} && exec {shlex.join(words)}"
         try:
             return self.device.script(text, timeout_s=timeout_s, check=check)

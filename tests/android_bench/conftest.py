@@ -1,5 +1,7 @@
-"""Simulated phones for the tests of this room; see phone/. Where none can be had, the tests that need one are skipped and
-say why; under CI=true they fail."""
+"""Simulated phones for the tests of this room; see phone/.
+
+Where none can be had, the tests that need one are skipped and say why; under CI=true they fail.
+"""
 
 import os
 from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from nasfpn_lite.android_bench.adb_advice import find_advice
         ("adb: error: failed to copy 'a' to '/x/a': remote No space left on device", "free some space"),
         ("sh: ./runner: not executable: 64-bit ELF file", "ro.product.cpu.abi"),
         (
-            'CANNOT LINK EXECUTABLE "./r": "/x/r" is for EM_X86_64 (62) instead of EM_AARCH64 (183)',
+            'CANNOT LINK EXECUTABLE "./r": "/r" is for EM_X86_64 (62) instead of EM_AARCH64 (183)',
             "ro.product.cpu.abi",
         ),
         ("sh: ./runner: can't execute: Permission denied", "chmod 755"),

@@ -223,9 +223,8 @@ def test_a_push_to_a_phone_that_is_gone(start_phone, adb, tmp_path):
     phone = start_phone()
     phone.kill()
     (tmp_path / "x").write_bytes(b"abc")
-    adb_server_knows = Device(adb, phone.serial)
     with pytest.raises(DeviceLostError, match="cannot push a file"):
-        adb_server_knows.push(tmp_path / "x", f"{TMP}/x", timeout_s=10)
+        Device(adb, phone.serial).push(tmp_path / "x", f"{TMP}/x", timeout_s=10)
 
 
 def test_a_phone_that_does_not_let_us_in(adb, adb_server):

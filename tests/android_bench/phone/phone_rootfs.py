@@ -1,4 +1,4 @@
-"""The root folder of a simulated phone: a real adbd with mksh and toybox, out of Debian packages that are only unpacked.
+"""The root folder of a simulated phone: a real adbd with mksh and toybox, out of unpacked Debian packages.
 
 Kept in the user's cache folder, so that packages are fetched once; removing `nasfpn-lite` there is always safe.
 """

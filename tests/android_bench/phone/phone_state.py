@@ -1,4 +1,4 @@
-"""What a simulated phone tells of itself: properties, /sys, /proc/cpuinfo and dumpsys. A test may change all but cpuinfo.
+"""What a simulated phone tells of itself: properties, /sys, /proc/cpuinfo and dumpsys.
 
 Nothing of it passes for a real phone: model and fingerprint say "simulated".
 """
@@ -51,8 +51,8 @@ Current temperatures from HAL:
 Current cooling devices from HAL:
 \tCoolingDevice{mValue=0, mType=2, mName=thermal-cpufreq-0}
 Temperature static thresholds from HAL:
-\tTemperatureThreshold{mType=3, mName=VIRTUAL-SKIN, mHotThrottlingThresholds=[NaN, 39.0, 43.0, 45.0, 46.5, 52.0, 55.0], \
-mColdThrottlingThresholds=[NaN, NaN, NaN, NaN, NaN, NaN, NaN]}
+\tTemperatureThreshold{mType=3, mName=VIRTUAL-SKIN, mHotThrottlingThresholds=[NaN, 39.0, 43.0, 45.0, 46.5, 52.0, \
+55.0], mColdThrottlingThresholds=[NaN, NaN, NaN, NaN, NaN, NaN, NaN]}
 """,
     "battery": """\
 Current Battery Service state:
@@ -130,7 +130,7 @@ def write_sys(folder: Path, clusters: Sequence[Cluster]) -> None:
 
 
 def write_cpuinfo(path: Path, abi: str, cores: int) -> None:
-    """Writes /proc/cpuinfo for so many cores: the machine's own first core over and over, or the Cortex-A72 that qemu plays."""
+    """Writes /proc/cpuinfo for so many cores: the machine's own first core again and again, or qemu's Cortex-A72."""
     path.write_text("".join(_cpuinfo_blocks(abi, cores)), encoding="utf-8")
 
 

@@ -43,7 +43,7 @@ class UnauthorizedPhone:
                 continue
 
     def _refuse(self, connection: socket.socket) -> None:
-        """Reads packets: six little-endian words (command, two arguments, length, checksum, ~command), then the data."""
+        """Reads packets: six little-endian words (command, two arguments, length, checksum, magic), then data."""
         while header := connection.recv(24, socket.MSG_WAITALL):
             command, kind, _, length, _, _ = struct.unpack("<4s4I4s", header)
             connection.recv(length, socket.MSG_WAITALL)

@@ -107,6 +107,7 @@ def test_install_never_fails(repository):
         ["/bin/sh", str(script)], env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
+    assert "nothing installed" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["getprop", "dumpsys", "settings", "note", "taskset"])
