@@ -3,7 +3,6 @@
 Where none can be had, the tests that need one are skipped and say why; under CI=true they fail.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,29 +11,20 @@ import pytest
 from nasfpn_lite.android_bench.adb import Adb
 from nasfpn_lite.android_bench.device import Device
 from tests.android_bench.phone.phone import SimulatedPhone
-from tests.android_bench.phone.phone_rootfs import PhoneUnavailableError, Rootfs, build_rootfs
+from tests.android_bench.phone.phone_rootfs import Rootfs, require_rootfs
 from tests.android_bench.phone.phone_server import AdbServer
-
-
-def _require_rootfs(abi: str) -> Rootfs:
-    try:
-        return build_rootfs(abi)
-    except PhoneUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"under CI=true a phone must be there: {error}")
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def rootfs() -> Rootfs:
     """The root folder of an x86_64 phone."""
-    return _require_rootfs("x86_64")
+    return require_rootfs("x86_64")
 
 
 @pytest.fixture(scope="session")
 def arm64_rootfs() -> Rootfs:
     """The root folder of an arm64 phone, whose programs qemu runs, some 100 times slower."""
-    return _require_rootfs("arm64-v8a")
+    return require_rootfs("arm64-v8a")
 
 
 @pytest.fixture(scope="session")
