@@ -5,7 +5,7 @@ import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,17 +118,32 @@ class Device:
         """Copies a file to the phone, under the full name `remote`, and compares its SHA-256 there.
 
         Raises:
+            AdbError: As `push_all` does.
+        """
+        self.push_all({remote: local}, timeout_s=timeout_s)
+
+    def push_all(self, files: Mapping[str, Path], *, timeout_s: float) -> None:
+        """Copies files to the phone, then compares the SHA-256 of all of them there in one command.
+
+        Args:
+            files: Full name on the phone -> local file.
+            timeout_s: For each file.
+
+        Raises:
             AdbError: There is no such file, the phone cannot take it, or it came out different.
         """
-        if not local.is_file():
-            problem = f"expected a file in {local}, but there is none"
-            raise AdbError(problem, self._nothing_called("push"), "name a file that exists")
-        self._check_remote(remote, "push")
-        self._transfer(["push", str(local.absolute()), remote], timeout_s)
-        here, there = hash_file(local), self._hash_remote(remote)
-        if here != there:
-            self.shell(["rm", "-f", remote], timeout_s=PROPERTY_TIMEOUT_S, check=False)
-            raise self._different(f"{local} as {remote}", "push", here, there)
+        for remote, local in files.items():
+            if not local.is_file():
+                problem = f"expected a file in {local}, but there is none"
+                raise AdbError(problem, self._nothing_called("push"), "name a file that exists")
+            self._check_remote(remote, "push")
+        for remote, local in files.items():
+            self._transfer(["push", str(local.absolute()), remote], timeout_s)
+        for (remote, local), there in zip(files.items(), self._hash_remote(list(files)), strict=True):
+            here = hash_file(local)
+            if here != there:
+                self.shell(["rm", "-f", remote], timeout_s=PROPERTY_TIMEOUT_S, check=False)
+                raise self._different(f"{local} as {remote}", "push", here, there)
 
     def pull(self, remote: str, local: Path, *, timeout_s: float) -> None:
         """Copies a file from the phone; `local` is written whole or not at all, and only if both SHA-256 agree.
@@ -141,7 +156,7 @@ class Device:
         with tempfile.TemporaryDirectory(dir=local.parent, prefix=".pull.") as folder:
             part = Path(folder, "part")
             self._transfer(["pull", remote, str(part.absolute())], timeout_s)
-            there, here = self._hash_remote(remote), hash_file(part)
+            (there,), here = self._hash_remote([remote]), hash_file(part)
             if here != there:
                 raise self._different(remote, "pull", here, there)
             part.replace(local)
@@ -162,9 +177,11 @@ class Device:
             kind = AdbError if state == READY else DeviceLostError
             raise kind(f"cannot {arguments[0]} a file; the phone {self.serial!r} is now {state}", call)
 
-    def _hash_remote(self, remote: str) -> str:
-        text = self.script(f"sha256sum < {shlex.quote(remote)}", timeout_s=HASH_TIMEOUT_S).stdout
-        return text.partition(" ")[0].strip()
+    def _hash_remote(self, remotes: Sequence[str]) -> list[str]:
+        # Read from stdin: a name can then neither pass for an option nor spoil the lines of the output.
+        script = " &&\n".join(f"sha256sum < {shlex.quote(remote)}" for remote in remotes)
+        lines = self.script(script or "true", timeout_s=HASH_TIMEOUT_S).stdout.splitlines()
+        return [line.partition(" ")[0] for line in lines]
 
     def _different(self, what: str, verb: str, here: str, there: str) -> AdbError:
         problem = f"{what} came out different: SHA-256 here {here}, on the phone {there}"

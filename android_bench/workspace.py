@@ -4,7 +4,7 @@ import logging
 import re
 import secrets
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -73,16 +73,39 @@ class Workspace:
         """Copies a file into the folder, and returns its full path on the phone.
 
         Raises:
-            AdbError: The phone cannot take it, or it came out different.
+            WorkspaceError, AdbError: As `push_all` does.
         """
-        remote = self.path(name)
-        parent = str(PurePosixPath(remote).parent)
-        if parent != self.folder:
-            self.device.shell(["mkdir", "-p", parent], timeout_s=HOUSEKEEPING_TIMEOUT_S)
-        self.device.push(local, remote, timeout_s=timeout_s)
-        if executable:
-            self.device.shell(["chmod", "700", remote], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        (remote,) = self.push_all({local: name}, executables=[name] if executable else (), timeout_s=timeout_s)
         return remote
+
+    def push_all(
+        self, files: Mapping[Path, str], *, executables: Collection[str] = (), timeout_s: float = TRANSFER_TIMEOUT_S
+    ) -> tuple[str, ...]:
+        """Copies files into the folder, with few commands however many they are.
+
+        Args:
+            files: Local file -> name in the folder, e.g. `lib/libc.so.6`.
+            executables: Names of those that are to be run.
+            timeout_s: For each file.
+
+        Returns:
+            Their full paths on the phone, in the same order.
+
+        Raises:
+            WorkspaceError: A name leads out of the folder, or two files have the same.
+            AdbError: The phone cannot take a file, or it came out different.
+        """
+        remotes = {self.path(name): local for local, name in files.items()}
+        if len(remotes) != len(files):
+            raise WorkspaceError(f"expected a name of its own for each file, got {', '.join(files.values())}")
+        to_run = [self.path(name) for name in executables]
+        parents = {str(PurePosixPath(remote).parent) for remote in remotes} - {self.folder}
+        if parents:
+            self.device.shell(["mkdir", "-p", *sorted(parents)], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        self.device.push_all(remotes, timeout_s=timeout_s)
+        if to_run:
+            self.device.shell(["chmod", "700", *to_run], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+        return tuple(remotes)
 
     def pull(self, name: str, local: Path, *, timeout_s: float = TRANSFER_TIMEOUT_S) -> None:
         """Copies a file out of the folder.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,6 +72,33 @@ def test_files_in_and_out(device, phone, tmp_path):
         workspace.pull("result", tmp_path / "result")
         assert (tmp_path / "result").read_text(encoding="utf-8") == "$(id)\n"
         assert workspace.run([tool, "x"], timeout_s=10, environment=[("A", "b")]).stdout == "ran\n"
+
+
+def test_many_files_take_few_commands(device, tmp_path, monkeypatch):
+    files = {}
+    for number in range(5):
+        files[tmp_path / f"{number}"] = f"lib/{number}" if number else "main"
+        (tmp_path / f"{number}").write_text(f"#!/system/bin/sh\necho {number}\n", encoding="utf-8")
+    with Workspace(device) as workspace:
+        commands = []
+        run = device.adb.run
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                device.adb, "run", lambda s, argv, **more: (commands.append(argv[0]), run(s, argv, **more))[1]
+            )
+            remotes = workspace.push_all(files, executables=["main", "lib/4"])
+        assert commands == ["shell", *["push"] * 5, "shell", "shell"]  # mkdir, files, sha256sum, chmod
+        assert remotes == (f"{workspace.folder}/main", *(f"{workspace.folder}/lib/{n}" for n in range(1, 5)))
+        assert [workspace.run([remotes[n]], timeout_s=10, check=False).exit_code for n in range(5)] == [
+            0,
+            126,
+            126,
+            126,
+            0,
+        ]
+        assert workspace.push_all({}) == ()
+        with pytest.raises(WorkspaceError, match="a name of its own for each file"):
+            workspace.push_all({tmp_path / "0": "x", tmp_path / "1": "./x"})
 
 
 def test_without_the_flag_a_file_keeps_its_rights(device, tmp_path):
@@ -149,6 +177,18 @@ from nasfpn_lite.android_bench.workspace import Workspace
 with Workspace(Device(Adb(), sys.argv[1])) as workspace:
     workspace.run(["sleep", "98.6"], timeout_s=60)
 """
+
+
+def test_two_phones_at_once(device, start_phone, adb):
+    devices = [device, Device(adb, start_phone().serial)]
+
+    def measure(device):
+        with Workspace(device) as workspace:
+            return workspace.run(["sh", "-c", "sleep 0.3; getprop service.adb.listen_addrs; pwd"], timeout_s=20).stdout
+
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(measure, devices))
+    assert len(set(answers)) == 2
 
 
 def test_ctrl_c_leaves_nothing_behind(device, phone, adb_server, repository):
