@@ -161,7 +161,7 @@ class Adb:
     def _wait(self, argv: Sequence[str], stdout: int, stderr: int, timeout_s: float) -> int | None:
         """Runs adb; returns its exit code, or None if it had to be ended at its time limit."""
         expired = threading.Event()
-        # A session of its own: Ctrl-C then reaches this process alone, which still needs adb to clean up.
+        # A session of its own: Ctrl-C then reaches this process alone, and no call that is to clean up after the first.
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -184,7 +184,7 @@ class Adb:
             timer.cancel()
             process.kill()
             process.wait()
-        return None if expired.is_set() and code < 0 else code
+        return None if expired.is_set() else code
 
 
 def parse_device_list(text: str) -> tuple[ListedDevice, ...]:

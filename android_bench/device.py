@@ -86,7 +86,7 @@ class Device:
         return self.script(shlex.join(argv), timeout_s=timeout_s, check=check)
 
     def script(self, text: str, *, timeout_s: float, check: bool = True) -> ShellResult:
-        """Runs a script of the phone's own `sh`; it reads from /dev/null.
+        """Runs a script of the phone's own `sh`; there is nothing for it to read from stdin.
 
         Raises:
             DeviceLostError: Its end was not seen: the phone cannot be reached, or went away meanwhile.
@@ -96,9 +96,7 @@ class Device:
         mark = f"end-{secrets.token_hex(8)}"
         # Both streams end with a mark of this call, stdout with the exit code too: adb's own word for the end of a
         # command is worth nothing, it exits with 0 when the phone goes away. A newline first leaves the output alone.
-        wrapped = (
-            f"sh -c {shlex.quote(text)} </dev/null; c=$?; echo; echo {mark} $c; {{ echo; echo {mark}; }} >&2; exit $c"
-        )
+        wrapped = f"sh -c {shlex.quote(text)}; c=$?; echo; echo {mark} $c; {{ echo; echo {mark}; }} >&2; exit $c"
         call = self.adb.run(self.serial, ["shell", wrapped], timeout_s=timeout_s, script=text)
         out = re.search(rf"\r?\n{mark} (\d+)\r?\n\Z", call.stdout)
         err = re.search(rf"\r?\n{mark}\r?\n\Z", call.stderr)

@@ -158,7 +158,11 @@ class Workspace:
 
     def _remove(self) -> None:
         try:
-            remove_folder(self.device, self.folder)
+            try:
+                remove_folder(self.device, self.folder)
+            except KeyboardInterrupt:  # pressed twice: still no reason to leave anything behind
+                remove_folder(self.device, self.folder)
+                raise
         except AdbError as error:
             logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, error)
 
@@ -174,7 +178,10 @@ def remove_folder(device: Device, folder: str) -> None:
         raise WorkspaceError(
             f"expected the folder of a workspace, {PARENT}/nasfpn-lite-..., got {folder!r}: not removed"
         )
-    device.script(f"{_kill_script(folder)}\nrm -rf {folder}", timeout_s=HOUSEKEEPING_TIMEOUT_S)
+    # Renamed first: a program whose start is still under way then finds no place for its pid file, and does not start.
+    gone = f"{folder}.gone"
+    text = f"if [ -d {folder} ]; then mv {folder} {gone}; fi\n{_kill_script(gone)}\nrm -rf {gone}"
+    device.script(text, timeout_s=HOUSEKEEPING_TIMEOUT_S)
 
 
 def _kill_script(folder: str) -> str:

@@ -79,6 +79,12 @@ def test_a_server_left_behind_holds_nothing_up(make_fake_adb):
     assert adb.run("S", ["shell", "x"], timeout_s=2).stdout == "done\n"
 
 
+def test_ctrl_c_at_the_terminal_does_not_reach_adb(make_fake_adb):
+    adb = make_fake_adb("echo $$; ps -o sid= -p $$")
+    process, session = adb.run("S", ["shell", "x"], timeout_s=5).stdout.split()
+    assert process == session
+
+
 def test_a_killed_adb_is_no_timeout(make_fake_adb):
     assert make_fake_adb("kill -9 $$").run("S", ["shell", "x"], timeout_s=5).exit_code == -9
 

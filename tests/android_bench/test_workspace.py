@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from nasfpn_lite.android_bench import workspace as workspace_module
 from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, DeviceLostError
 from nasfpn_lite.android_bench.device import Device
 from nasfpn_lite.android_bench.workspace import Workspace, WorkspaceError, remove_folder
@@ -24,6 +25,11 @@ def list_folders(phone):
 def is_running(device, word):
     """Says whether a program that has `word` in its command line runs on the phone."""
     return word in device.shell(["ps", "-A", "-o", "ARGS"], timeout_s=10).stdout
+
+
+def stubborn_sleep(seconds):
+    """A program that outlives the connection: adbd sends SIGHUP when that breaks, which ends others."""
+    return ["sh", "-c", f"trap '' HUP; exec sleep {seconds}"]
 
 
 def wait_until(condition, timeout_s=10.0):
@@ -154,7 +160,7 @@ def test_masks(device, phone):
 def test_a_program_is_killed_at_its_time_limit(device):
     with Workspace(device) as workspace:
         with pytest.raises(AdbTimeoutError):
-            workspace.run(["sleep", "98.5"], timeout_s=0.6, mask="1")
+            workspace.run(stubborn_sleep("98.5"), timeout_s=0.6, mask="1")
         wait_until(lambda: not is_running(device, "98.5"))
         assert workspace.run(["echo", "next"], timeout_s=10).stdout == "next\n"
 
@@ -171,11 +177,12 @@ def test_a_number_that_went_to_another_program_is_left_alone(device, phone):
 
 INTERRUPTED = """
 import sys
+from nasfpn_lite.android_bench import workspace as workspace_module
 from nasfpn_lite.android_bench.adb import Adb
 from nasfpn_lite.android_bench.device import Device
 from nasfpn_lite.android_bench.workspace import Workspace
 with Workspace(Device(Adb(), sys.argv[1])) as workspace:
-    workspace.run(["sleep", "98.6"], timeout_s=60)
+    workspace.run(sys.argv[2:], timeout_s=60)
 """
 
 
@@ -193,7 +200,7 @@ def test_two_phones_at_once(device, start_phone, adb):
 
 def test_ctrl_c_leaves_nothing_behind(device, phone, adb_server, repository):
     environment = {**os.environ, **adb_server.environment, "PYTHONPATH": str(repository)}
-    command = [sys.executable, "-c", INTERRUPTED, phone.serial]
+    command = [sys.executable, "-c", INTERRUPTED, phone.serial, *stubborn_sleep("98.6")]
     # A process group of its own, to which the signal goes as from a terminal: to Python and to what it started.
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0) as process:
         wait_until(lambda: is_running(device, "98.6"))
@@ -203,6 +210,17 @@ def test_ctrl_c_leaves_nothing_behind(device, phone, adb_server, repository):
     assert stderr.endswith("KeyboardInterrupt\n")
     assert list_folders(phone) == []
     wait_until(lambda: not is_running(device, "98.6"))
+
+
+def test_ctrl_c_twice_leaves_nothing_behind(device, phone, monkeypatch):
+    def interrupt_once(device, folder):
+        monkeypatch.setattr(workspace_module, "remove_folder", remove_folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workspace_module, "remove_folder", interrupt_once)
+    with pytest.raises(KeyboardInterrupt), Workspace(device):
+        pass
+    assert list_folders(phone) == []
 
 
 def test_a_phone_that_went_away_keeps_the_folder_and_says_so(start_phone, adb, caplog):
@@ -221,6 +239,21 @@ def test_a_phone_that_went_away_keeps_the_folder_and_says_so(start_phone, adb, c
     assert list_folders(phone) == []
     wait_until(lambda: not is_running(device, "98.4"))
     remove_folder(device, workspace.folder)  # gone already
+
+
+def test_a_removal_that_was_cut_short_is_finished(device, phone):
+    with Workspace(device) as workspace:
+        device.shell(["mv", workspace.folder, f"{workspace.folder}.gone"], timeout_s=10)
+    assert list_folders(phone) == []
+
+
+def test_a_program_that_starts_late_does_not_start(device, phone):
+    with Workspace(device) as workspace:
+        workspace.run(["touch", "mark"], timeout_s=10)
+        device.shell(["mv", workspace.folder, f"{workspace.folder}.gone"], timeout_s=10)
+        with pytest.raises(AdbError, match="cd: .*No such file or directory"):
+            workspace.run(["touch", f"{workspace.folder}.gone/late"], timeout_s=10)
+        assert not (phone.data / "local/tmp" / f"{workspace.folder.rpartition('/')[2]}.gone" / "late").exists()
 
 
 def test_a_phone_that_is_not_ready(start_phone, adb):
