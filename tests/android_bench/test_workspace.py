@@ -256,6 +256,20 @@ def test_a_program_that_starts_late_does_not_start(device, phone):
         assert not (phone.data / "local/tmp" / f"{workspace.folder.rpartition('/')[2]}.gone" / "late").exists()
 
 
+def test_arm64(arm64_phone, adb, tmp_path):
+    """Under qemu each program goes under the emulator's name, and takes its time to start."""
+    device = Device(adb, arm64_phone.serial)
+    (tmp_path / "tool").write_text("#!/system/bin/sh\nuname -m\n", encoding="utf-8")
+    with Workspace(device) as workspace:
+        tool = workspace.push(tmp_path / "tool", "a tool", executable=True)
+        assert workspace.run([tool], timeout_s=30, mask="80").stdout == "aarch64\n"
+        with pytest.raises(AdbTimeoutError):
+            workspace.run(stubborn_sleep("98.3"), timeout_s=3)
+        wait_until(lambda: not is_running(device, "98.3"))
+    assert list_folders(arm64_phone) == []
+    assert arm64_phone.read_notes("taskset") == [f"80 {tool}"]
+
+
 def test_a_phone_that_is_not_ready(start_phone, adb):
     phone = start_phone()
     phone.kill()

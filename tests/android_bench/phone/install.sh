@@ -16,8 +16,11 @@ install_packages() {
   options="-o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=60"
   export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086  # lists of words
-  { apt-get $options -qq update && apt-get $options -qq --no-install-recommends install $missing; } > /dev/null ||
-    say "could not install$missing; tests that need them are skipped"
+  apt-get $options -qq update > /dev/null
+  for package in $missing; do  # one by one: what cannot be had must not keep the others away
+    apt-get $options -qq --yes --no-install-recommends install "$package" > /dev/null 2>&1 ||
+      say "could not install $package; tests that need it are skipped"
+  done
 }
 
 # Lets the kernel start aarch64 programs through qemu; systemd does the same where it runs.
