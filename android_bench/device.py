@@ -171,9 +171,11 @@ class Device:
     def _transfer(self, arguments: Sequence[str], timeout_s: float) -> None:
         call = self.adb.run(self.serial, arguments, timeout_s=timeout_s)
         if call.exit_code != 0:
+            problem = f"cannot {arguments[0]} a file"
             state = self._read_state()
-            kind = AdbError if state == READY else DeviceLostError
-            raise kind(f"cannot {arguments[0]} a file; the phone {self.serial!r} is now {state}", call)
+            if state != READY:
+                raise DeviceLostError(f"{problem}: the phone {self.serial!r} went away, it is now {state}", call)
+            raise AdbError(problem, call)
 
     def _hash_remote(self, remotes: Sequence[str]) -> list[str]:
         # Read from stdin: a name can then neither pass for an option nor spoil the lines of the output.
