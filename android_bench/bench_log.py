@@ -1,7 +1,7 @@
 """The log of a benchmark tool in every wording since 2018; a log that only looks like a measurement is an error.
 
-benchmark_model exits with 0 in many cases where it measured nothing, or something else than it was asked for. Whoever has
-a `BenchLog` in hand has none of them.
+benchmark_model exits with 0 in many cases where it measured nothing, or something else than it was asked for. Whoever
+has a `BenchLog` in hand has none of them.
 """
 
 import math
@@ -21,20 +21,19 @@ _ERROR = re.compile(r"^(?:ERROR|FATAL): (.+)$")
 _PHASE = re.compile(r"^Running benchmark for (?:at least )?(-?\d+) iterations")
 _COUNT = re.compile(r"^count=(\d+)\b(.*)$")  # a profile's own lines have words before "count="
 _FIELD = re.compile(rf"(\w+)=({_NUMBER})")
-# 2018-19: "Average inference timings in us: Warmup: 1, Init: 2, no stats: 3"; since 2020: "Inference timings in us: Init: ..."
+# 2018-19: "Average inference timings in us: Warmup: 1, Init: 2, no stats: 3"; since 2020: "Inference timings ..."
 _SUMMARY = re.compile(r"^(?:Average i|I)nference timings in us: (.*)$")
 _SUMMARY_FIELD = re.compile(rf"([A-Za-z][\w ()]*): ({_NUMBER})")
 _AVERAGE_NAMES = ("Inference (avg)", "Inference", "no stats")
 _THREADS = (re.compile(r"^#threads used for CPU inference: \[(\d+)\]"), re.compile(r"^Num threads: \[(\d+)\]"))
-_GROWTH = re.compile(rf"^Memory footprint delta from the start of the tool \(MB\): init=({_NUMBER}) overall=({_NUMBER})")
+_GROWTH = re.compile(
+    rf"^Memory footprint delta from the start of the tool \(MB\): init=(?:{_NUMBER}) overall=({_NUMBER})"
+)
 _PEAKS = (
     re.compile(rf"^Overall peak memory footprint \(MB\) via periodic monitoring: ({_NUMBER})"),
     re.compile(rf"^Peak memory footprint \(MB\): init=(?:{_NUMBER}) overall=({_NUMBER})"),
 )
 _MEMORY_NOTE = "Note: as the benchmark tool itself affects memory footprint"
-
-
-
 
 
 @dataclass(frozen=True)
@@ -140,8 +139,6 @@ class _Phase:
     timings: Timings | None  # None: announced, but there are no runs
 
 
-
-
 def _find_summary(lines: list[str]) -> dict[str, float] | None:
     """Returns the fields of the last summary line in us; None if there is none, or if it is cut."""
     found = [match.group(1) for match in map(_SUMMARY.match, lines) if match]
@@ -192,14 +189,15 @@ def _check_timings(timings: Timings, asked: int, summary_average_us: float) -> N
         raise LogError(f"expected a latency above 0, got an average of {timings.average_ms} ms: the tool ran nothing")
     if timings.runs < asked:
         raise LogError(
-            f"expected at least {asked} runs, got {timings.runs}: the time limit (max_secs) cut them; raise it, or ask for "
-            "fewer runs"
+            f"expected at least {asked} runs, got {timings.runs}: the time limit (max_secs) cut them; raise it, or ask "
+            "for fewer runs"
         )
     # A summary cut in the middle of its last number is a number too. Some tools round it to whole microseconds.
     average_us = timings.average_ms * 1e3
     if abs(average_us - summary_average_us) > max(1.0, 1e-3 * average_us):
         raise LogError(
-            f"expected the summary to repeat the average of {average_us:g} us, got {summary_average_us:g} us: {_CUT_ADVICE}"
+            f"expected the summary to repeat the average of {average_us:g} us, got {summary_average_us:g} us: "
+            + _CUT_ADVICE
         )
 
 
@@ -221,7 +219,7 @@ def _find_growth(lines: list[str]) -> int | None:
     for line in lines:
         match = _GROWTH.match(line)
         if match:
-            return _to_bytes(match.group(2))
+            return _to_bytes(match.group(1))
     peaks = any(pattern.match(line) for line in lines for pattern in _PEAKS)
     if not peaks and any(line.startswith(_MEMORY_NOTE) for line in lines):
         raise LogError(f"expected a line about memory after the note about it, got none: {_CUT_ADVICE}")

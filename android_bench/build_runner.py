@@ -10,6 +10,7 @@ import importlib.metadata
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,11 @@ def fetch_library(target: Target, path: Path) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         wheel = _download_wheel(target, Path(folder))
-        with zipfile.ZipFile(wheel) as archive, archive.open(f"ai_edge_litert/{LIBRARY}") as source, path.open("wb") as file:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(f"ai_edge_litert/{LIBRARY}") as source,
+            path.open("wb") as file,
+        ):
             shutil.copyfileobj(source, file)
 
 
@@ -164,7 +169,9 @@ def copy_system_libraries(compiler: str, target: Target, folder: Path) -> None:
             continue
         source = Path(_run([compiler, f"-print-file-name={name}"], COMPILE_TIMEOUT_S).strip())
         if not source.is_file():
-            raise RunnerError(f"expected {name} among the libraries of {compiler}, but it is not there: install libc6-dev")
+            raise RunnerError(
+                f"expected {name} among the libraries of {compiler}, but it is not there: install libc6-dev"
+            )
         path = folder / "lib" / name
         shutil.copyfile(source, path)
         path.chmod(0o755 if name == target.loader else 0o644)
@@ -194,7 +201,12 @@ def _find_installed_library(target: Target) -> Path | None:
 def _download_wheel(target: Target, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     # Any of the package's builds has the same library: the version of Python plays no part.
-    command += ["--only-binary=:all:", "--implementation=cp", "--python-version=3.12", f"--platform={target.wheel_platform}"]
+    command += [
+        "--only-binary=:all:",
+        "--implementation=cp",
+        "--python-version=3.12",
+        f"--platform={target.wheel_platform}",
+    ]
     _run([*command, f"--dest={folder}", f"{_PACKAGE}=={LITERT_VERSION}"], DOWNLOAD_TIMEOUT_S)
     return next(folder.glob("*.whl"))
 
@@ -213,19 +225,24 @@ def _read_stamp(folder: Path) -> str | None:
 
 
 def _run(command: Sequence[str], timeout_s: float) -> str:
-    environment = {**os.environ, "LC_ALL": "C"}
+    line = shlex.join(command)
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, env=environment, stdin=subprocess.DEVNULL, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except FileNotFoundError as error:
-        raise RunnerError(f"expected the program {command[0]} on PATH, but it is not there: install binutils") from error
+        raise RunnerError(f"expected the program {command[0]} on PATH, but it is not there: install it") from error
     except subprocess.TimeoutExpired as error:
-        raise RunnerError(f"{' '.join(command)} took longer than {timeout_s} s: see that the network is there") from error
+        raise RunnerError(f"{line} took longer than {timeout_s} s: see that the network is there") from error
     if result.returncode != 0:
-        raise RunnerError(
-            f"{' '.join(command)} failed with exit code {result.returncode}: {result.stderr.strip() or result.stdout.strip()}"
-        )
+        reason = result.stderr.strip() or result.stdout.strip()
+        raise RunnerError(f"{line} failed with exit code {result.returncode}: {reason}")
     return result.stdout
 
 

@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from nasfpn_lite.android_bench.op_profile import OperatorTime, total_ms
+from nasfpn_lite.android_bench.log_traps import LogError
+from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_one_run, parse_profile, total_ms
 from nasfpn_lite.errors import UserError
 
 # "of M" since 2021; the end names the subgraph since 2022, before that there is none or "the whole graph".
@@ -21,6 +22,7 @@ _APPLIED = re.compile(
 )
 # Our own runner, whose runtime says only whether all was taken.
 _OWN = re.compile(r"Operators: (\d+), fully_accelerated=([01])")
+_PLAIN = "Use xnnpack: [0]"
 _KNOWN = {"TfLiteXNNPackDelegate": "XNNPACK", "TfLiteGpuDelegateV2": "GPU", "TfLiteNnapiDelegate": "NNAPI"}
 
 
@@ -38,8 +40,8 @@ class Coverage:
         delegated_nodes: Of those, the ones that run in a delegate; None if nothing tells.
         partitions: Pieces of the graph that delegates run; None if nothing tells.
         share: Of the nodes that run in a delegate, 0 to 1; None if nothing tells.
-        time_share: Of the time of one run that is spent in delegates, 0 to 1; None without a profile.
-        left_out: Operators that run outside, and how often each; empty without a profile.
+        time_share: Of the time that is spent in delegates, 0 to 1; None unless all runs were profiled.
+        left_out: Operators that run outside, and how many of each; empty without a profile.
     """
 
     delegates: tuple[str, ...] = ()
@@ -51,27 +53,29 @@ class Coverage:
     left_out: tuple[tuple[str, int], ...] = ()
 
 
-def read_coverage(log: str, *, operators: Sequence[OperatorTime] = (), nodes: int | None = None) -> Coverage:
+def read_coverage(log: str, *, operators: Sequence[OperatorTime] | None = None, nodes: int | None = None) -> Coverage:
     """Finds out what ran where.
 
     Args:
         log: Standard output and error of the tool.
-        operators: The profile, if there is one.
+        operators: The profile, if it is not in the log.
         nodes: Operators in the model file's main graph, if known: with a profile they stand in for a silent runtime.
     """
     coverage = _from_replacements(log) or _from_statements(log) or Coverage()
-    if not operators:
+    timed = operators if operators is not None else _find_profile(log)
+    rows = timed or parse_one_run(log)
+    if not rows:
         return coverage
-    outside = Counter(row.node_type for row in operators if row.kind == "operator")
-    time_ms = total_ms(operators)
-    fields = {
-        **vars(coverage),
-        "time_share": 1 - total_ms(operators, "operator") / time_ms if time_ms > 0 else None,
-        "left_out": tuple(outside.most_common()),
-    }
-    if coverage.share is None:
-        fields |= _from_profile(outside.total(), len(operators), nodes or _find_nodes(log))
-    return Coverage(**fields)
+    outside = Counter(row.node_type for row in rows if row.kind == "operator")
+    time_ms = total_ms(timed)
+    coverage = replace(
+        coverage,
+        time_share=1 - total_ms(timed, "operator") / time_ms if time_ms > 0 else None,
+        left_out=tuple(outside.most_common()),
+    )
+    if coverage.share is not None:
+        return coverage
+    return replace(coverage, **_from_profile(outside.total(), len(rows), coverage.nodes or nodes))
 
 
 def check_coverage(coverage: Coverage, minimum: float) -> None:
@@ -89,8 +93,8 @@ def check_coverage(coverage: Coverage, minimum: float) -> None:
         return
     if coverage.share is None:
         raise CoverageError(
-            f"expected delegates to run at least {minimum:.0%} of the operators, but the log does not say what they ran: "
-            "measure with the project's own runner, which says it, or ask for a profile"
+            f"expected delegates to run at least {minimum:.0%} of the operators, but the log does not say what they "
+            "ran: measure with the project's own runner, which says it, or ask for a profile"
         )
     if coverage.share < minimum:
         raise CoverageError(
@@ -160,17 +164,26 @@ def _from_profile(outside: int, rows: int, nodes: int | None) -> dict[str, Any]:
     return {"share": 1.0} if outside == 0 else {}
 
 
-def _find_nodes(log: str) -> int | None:
-    own = _OWN.search(log)
-    return int(own.group(1)) if own else None
+def _find_profile(log: str) -> tuple[OperatorTime, ...]:
+    try:
+        return parse_profile(log)
+    except LogError:
+        return ()
+
+
+def _from_own_runner(nodes: int, *, takes_all: bool, is_plain: bool) -> Coverage:
+    if is_plain:
+        return Coverage((), nodes, delegated_nodes=0, partitions=0, share=0.0)
+    if takes_all:
+        return Coverage(("XNNPACK",), nodes, delegated_nodes=nodes, partitions=1, share=1.0)
+    return Coverage(("XNNPACK",), nodes)
 
 
 def _from_statements(log: str) -> Coverage | None:
     """Reads a tool's own words about the delegates that it applied."""
     own = _OWN.search(log)
-    if own and own.group(2) == "1":
-        nodes = int(own.group(1))
-        return Coverage(("XNNPACK",), nodes, delegated_nodes=nodes, partitions=1, share=1.0)
+    if own:
+        return _from_own_runner(int(own.group(1)), takes_all=own.group(2) == "1", is_plain=_PLAIN in log)
     found = _APPLIED.findall(log)
     if not found:
         return None

@@ -21,13 +21,13 @@ _TRAPS = (
         "the benchmark tool loaded the model but ran nothing ({}): leave out --dry_run",
     ),
     (
-        re.compile(r"^Though (.+) delegate is explicitly applied, the model graph will not be executed by the delegate"),
+        re.compile(r"^Though (.+) delegate is explicitly applied, the model graph will not be executed"),
         "the {} delegate was asked for and took no part of the model, so that the plain kernels ran: find out why it "
         "refuses the model, or measure without it",
     ),
     (
-        re.compile(r"^((?:GPU|NNAPI|Hexagon|CoreML|EdgeTPU) (?:acceleration|delegate)) (?:is|isn't) (?:un|not )?supported"),
-        "{} was asked for and is not there on this platform, so that the CPU ran the model: leave its flag out",
+        re.compile(r"^(\w+ (?:acceleration|delegate) (?:is unsupported|is not supported|isn't supported) .*platform)"),
+        "the CPU ran the model without the delegate that was asked for ({}): leave its flag out",
     ),
     (
         re.compile(r"^(Could not create .+ delegate)"),

@@ -13,8 +13,10 @@ from nasfpn_lite.android_bench.log_traps import LogError
 Kind = Literal["operator", "partition", "delegated"]
 
 _RUNS_TITLE = "Operator-wise Profiling Info for Regular Benchmark Runs:"
-_INIT_TITLE = "Profiling Info for Benchmark Initialization:"
-_SUBGRAPH_TITLE = re.compile(r"^Subgraph \(index: \d+")
+_ONE_RUN_TITLE = "Profiling Info for One Run with the Delegate:"  # our own runner's
+_TITLES = ("", "Profiling Info for Benchmark Initialization:", _RUNS_TITLE, _ONE_RUN_TITLE)
+_SUBGRAPH_TITLE = re.compile(r"^Subgraph \(index: \d+.*:$")
+_MAIN_GRAPH_TITLE = re.compile(r"^(?:Primary graph.*|Delegate internal):$")
 _TABLE_TITLE = re.compile(r"^=+ (.+?) =+$")
 _LEVEL = re.compile(r"^(?:VERBOSE|INFO|WARN|WARNING|ERROR): ")
 _COUNT = re.compile(r"^count=(\d+)\b")
@@ -32,8 +34,8 @@ class OperatorTime:
         kind: "operator": outside every delegate. "delegated": inside one. "partition": a delegate's whole kernel, which
             an older tool gives instead of what is inside.
         node_type: Name of the operator, or of the delegate's kernel for it.
-        name: Of its output tensors, as the model has them; of a delegated operator only its kernel's name.
-        index: Of the node in the graph, or of the operator in its delegate; None where the tool gives none.
+        name: Of its output tensors, as the model has them; "" where the tool gives none: LiteRT, and inside delegates.
+        index: Of the node in the model's main graph, or of the operator in its delegate; None in the oldest tools.
         average_ms: Of one call.
         calls_per_run: Above 1 where a delegate took several parts of the model and the tool adds up their rows.
         share: Of the time of a whole run, 0 to 1.
@@ -64,14 +66,26 @@ def parse_profile(text: str, *, runs: int | None = None) -> tuple[OperatorTime, 
     Raises:
         LogError: There is no such table, or a row is cut.
     """
-    lines = [_LEVEL.sub("", line.rstrip()) for line in text.splitlines()]
-    rows = [row for table in _find_tables(lines) for row in _read_table(table)]
+    lines = _split_lines(text)
+    sections = _split_sections(lines)
+    rows = _read_rows(sections[_RUNS_TITLE] or sections[""])
     if not rows:
         raise LogError(
-            "expected the table of operators in run order, got none: ask for it with --enable_op_profiling=true, and see "
-            "that the log is whole"
+            "expected the table of operators in run order, got none: ask for it with --enable_op_profiling=true, and "
+            "see that the log is whole"
         )
     return _per_run(rows, runs if runs is not None else _find_runs(lines))
+
+
+def parse_one_run(text: str) -> tuple[OperatorTime, ...]:
+    """Reads the operators of the one run that our own runner profiles after a measurement where a delegate took a part.
+
+    It shows what ran where; its times are of a single run. Empty if there is none in the log.
+
+    Raises:
+        LogError: A row is cut.
+    """
+    return _per_run(_read_rows(_split_sections(_split_lines(text))[_ONE_RUN_TITLE]), 1)
 
 
 def total_ms(operators: Iterable[OperatorTime], kind: Kind | None = None) -> float:
@@ -79,31 +93,39 @@ def total_ms(operators: Iterable[OperatorTime], kind: Kind | None = None) -> flo
     return sum(row.run_ms for row in operators if kind is None or row.kind == kind)
 
 
-def _find_tables(lines: Sequence[str]) -> list[list[str]]:
-    """Returns header and rows of the run-order tables of the regular runs.
+def _split_lines(text: str) -> list[str]:
+    return [_LEVEL.sub("", line.strip()) for line in text.splitlines()]
 
-    What ran before the first run has a table of its own, and subgraphs run inside operators of the main graph.
-    """
-    if _RUNS_TITLE in map(str.strip, lines):
-        lines = lines[[line.strip() for line in lines].index(_RUNS_TITLE) + 1 :]
+
+def _split_sections(lines: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the lines below each title, and under "" those above the first."""
+    sections: dict[str, list[str]] = {title: [] for title in _TITLES}
+    title = ""
+    for line in lines:
+        if line in sections and line:
+            title = line
+        else:
+            sections[title].append(line)
+    return sections
+
+
+def _read_rows(section: Sequence[str]) -> list[OperatorTime]:
+    """Reads all tables in run order, but those of subgraphs: they run inside operators of the main graph."""
     tables: list[list[str]] = []
-    is_wanted, in_table = True, False
-    for line in map(str.strip, lines):
+    is_main, in_table = True, False
+    for line in section:
         title = _TABLE_TITLE.match(line)
         if title:
-            in_table = is_wanted and title.group(1) == "Run Order"
+            in_table = is_main and title.group(1) == "Run Order"
             if in_table:
                 tables.append([])
         elif not line:
             in_table = False
         elif in_table:
             tables[-1].append(line)
-        elif line == _INIT_TITLE or _SUBGRAPH_TITLE.match(line):
-            # The short summary of a subgraph begins with the same words, but then the next table is no longer of it.
-            is_wanted = not line.endswith(":")
-        elif line.startswith(("Primary graph", "Delegate internal:")):
-            is_wanted = True
-    return tables
+        elif _SUBGRAPH_TITLE.match(line) or _MAIN_GRAPH_TITLE.match(line):
+            is_main = not _SUBGRAPH_TITLE.match(line)
+    return [row for table in tables for row in _read_table(table)]
 
 
 def _read_table(table: Sequence[str]) -> list[OperatorTime]:
@@ -133,10 +155,12 @@ def _read_row(line: str, columns: Sequence[str], pattern: re.Pattern[str]) -> Op
     cells = dict(zip(columns, match.groups(), strict=True))
     node_type, name = cells["node type"].strip(), cells["name"]
     found = _INDEX.match(name)
+    tensors = found.group(1) if found else name
+    is_unnamed = tensors in ("[Builtin]", "[Delegate]") or tensors.startswith("Delegate/")
     return OperatorTime(
         kind=_find_kind(node_type, name),
         node_type=node_type.removeprefix("Delegate/"),
-        name=(found.group(1) if found else name).removeprefix("Delegate/").removeprefix("[").removesuffix("]"),
+        name="" if is_unnamed else tensors.removeprefix("[").removesuffix("]"),
         index=int(found.group(2)) if found else None,
         first_ms=float(cells["first"]),
         average_ms=float(cells["avg ms"]),
@@ -160,6 +184,8 @@ def _find_runs(lines: Sequence[str]) -> int | None:
 def _per_run(rows: Sequence[OperatorTime], runs: int | None) -> tuple[OperatorTime, ...]:
     # LiteRT counts calls over all runs, older tools in one. Every operator runs in every run, so that counts which are
     # all multiples of the runs are over all; the oldest round an average down, even to 0.
-    over_all = runs is not None and runs > 0 and all(row.calls_per_run and row.calls_per_run % runs == 0 for row in rows)
+    over_all = (
+        runs is not None and runs > 0 and all(row.calls_per_run and row.calls_per_run % runs == 0 for row in rows)
+    )
     divisor = runs if over_all and runs else 1
     return tuple(replace(row, calls_per_run=max(1, row.calls_per_run // divisor)) for row in rows)

@@ -1,4 +1,4 @@
-"""The programs that measure a model on a phone, and their command lines: benchmark_model and the project's own runner."""
+"""The programs that measure a model on a phone, benchmark_model and the project's own, and their command lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,8 +152,8 @@ def find_benchmark_binary(path: Path | None, abi: str) -> Runner:
         path = BINARY_CACHE.expanduser() / abi / "benchmark_model"
         if not path.is_file():
             raise RunnerError(
-                f"expected benchmark_model for {abi} in {path}, but it is not there: download it from {DOWNLOAD_PAGE} and "
-                "name it with --benchmark-binary, or use the project's own runner"
+                f"expected benchmark_model for {abi} in {path}, but it is not there: download it from {DOWNLOAD_PAGE} "
+                "and name it with --benchmark-binary, or use the project's own runner"
             )
     if not path.is_file():
         raise RunnerError(f"expected the program benchmark_model in {path}, but there is no such file")
@@ -195,7 +195,7 @@ def _find_loader(elf: Elf, program: Path, files: Mapping[Path, str]) -> str | No
     wanted = f"{_LIBRARIES}/{elf.loader.rpartition('/')[2]}"
     if wanted not in files.values():
         raise RunnerError(
-            f"{program} is built for Linux with the GNU C library, which phones do not have: take a build for Android, or "
-            f"put its loader and libraries into {program.parent / _LIBRARIES}"
+            f"{program} is built for Linux with the GNU C library, which phones do not have: take a build for Android, "
+            f"or put its loader and libraries into {program.parent / _LIBRARIES}"
         )
     return wanted

@@ -100,6 +100,9 @@ LiteRtStatus LiteRtGetCompiledModelInputBufferRequirements(LiteRtCompiledModel c
                                                            LiteRtTensorBufferRequirements* requirements);
 LiteRtStatus LiteRtGetCompiledModelOutputBufferRequirements(LiteRtCompiledModel compiled, size_t signature, size_t index,
                                                             LiteRtTensorBufferRequirements* requirements);
+// With `update`, what operators decide on when they are prepared is known too; the model file may give no shape for it.
+LiteRtStatus LiteRtGetCompiledModelOutputTensorLayouts(LiteRtCompiledModel compiled, size_t signature, size_t count,
+                                                       LiteRtLayout* layouts, bool update);
 LiteRtStatus LiteRtRunCompiledModel(LiteRtCompiledModel compiled, size_t signature, size_t input_count,
                                     LiteRtTensorBuffer* inputs, size_t output_count, LiteRtTensorBuffer* outputs);
 

@@ -103,17 +103,21 @@ static void make_outputs(Model* model, LiteRtSignature signature) {
   size_t count;
   require(LiteRtGetNumSignatureOutputs(signature, &count), "count the outputs");
   model->outputs = allocate_tensors(count);
+  LiteRtLayout* layouts = allocate(count, sizeof(LiteRtLayout));
+  require(LiteRtGetCompiledModelOutputTensorLayouts(model->compiled, SIGNATURE, count, layouts, true), "shape the outputs");
   for (size_t i = 0; i < count; i++) {
     Tensor* tensor = &model->outputs.items[i];
     LiteRtTensor handle;
     LiteRtTensorBufferRequirements requirements;
     require(LiteRtGetSignatureOutputName(signature, i, &tensor->name), "name an output");
     require(LiteRtGetSignatureOutputTensorByIndex(signature, i, &handle), "find an output");
-    require(LiteRtGetRankedTensorType(handle, &tensor->type), "read an output's shape");
+    require(LiteRtGetRankedTensorType(handle, &tensor->type), "read an output's type");
+    tensor->type.layout = layouts[i];
     require(LiteRtGetCompiledModelOutputBufferRequirements(model->compiled, SIGNATURE, i, &requirements), "size an output");
     make_buffer(model, tensor, requirements);
     model->outputs.buffers[i] = tensor->buffer;
   }
+  free(layouts);
 }
 
 Model load_model(const Options* options) {
@@ -121,7 +125,6 @@ Model load_model(const Options* options) {
   check_file(model.path);
   model.environment = make_environment();
   require(LiteRtCreateModelFromFile(model.environment, model.path, &model.file), "read the model");
-  printf("INFO: Loaded model %s\n", model.path);
   compile(&model, options);
   LiteRtSignature signature;
   require(LiteRtGetModelSignature(model.file, SIGNATURE, &signature), "find a signature");
@@ -162,12 +165,16 @@ void describe_model(const Model* model) {
   describe_tensors("Output", &model->outputs);
   size_t index, operators;
   LiteRtSubgraph graph;
-  bool is_whole;
   require(LiteRtGetMainModelSubgraphIndex(model->file, &index), "find the main graph");
   require(LiteRtGetModelSubgraph(model->file, index, &graph), "find the main graph");
   require(LiteRtGetNumSubgraphOps(graph, &operators), "count the operators");
+  printf("INFO: Operators: %zu, fully_accelerated=%d\n", operators, is_delegated(model));
+}
+
+bool is_delegated(const Model* model) {
+  bool is_whole;
   require(LiteRtCompiledModelIsFullyAccelerated(model->compiled, &is_whole), "ask what was delegated");
-  printf("INFO: Operators: %zu, fully_accelerated=%d\n", operators, is_whole);
+  return is_whole;
 }
 
 void run_model(Model* model) {
@@ -253,11 +260,11 @@ void start_profile(Model* model) {
   }
 }
 
-void print_profile(Model* model) {
+void print_profile(Model* model, const char* title) {
   if (model->profiler == NULL) return;
   const char* text = NULL;
   require(LiteRtStopProfiler(model->profiler), "stop the profiler");
   require(LiteRtGetProfileSummary(model->profiler, model->compiled, &text), "sum up the profile");
-  printf("INFO: Operator-wise Profiling Info for Regular Benchmark Runs:\n%s\n", text);
+  printf("INFO: %s:\n%s\n", title, text);
   free((void*)text);
 }

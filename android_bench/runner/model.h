@@ -35,8 +35,11 @@ typedef struct {
 Model load_model(const Options* options);
 void destroy_model(Model* model);
 
-// Prints the tensors, and how much of the graph the delegate took.
+// Prints the tensors, and whether the delegate took all of the graph.
 void describe_model(const Model* model);
+
+// Returns whether the delegate took all of the graph; the library knows no shares.
+bool is_delegated(const Model* model);
 
 void run_model(Model* model);
 
@@ -50,7 +53,8 @@ void read_tensor(Tensor* tensor, void* bytes);
 // Returns NumPy's name of the tensor's type.
 const char* type_name(const Tensor* tensor);
 
+// Do nothing unless the model was loaded with enable_op_profiling.
 void start_profile(Model* model);
-void print_profile(Model* model);
+void print_profile(Model* model, const char* title);
 
 #endif

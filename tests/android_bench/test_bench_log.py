@@ -1,4 +1,4 @@
-"""Logs in every wording since 2018. The literals are excerpts in each tool's format; genuine logs lie beside the checkout."""
+"""Logs in every wording since 2018. The literals are short ones in each tool's format; genuine logs come last."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ Running benchmark for at least 50 iterations and at least 1 seconds but terminat
 count=110 first=8325 curr=10016 min=7863 max=10688 avg=8680.33 std=591
 
 Inference timings in us: Init: 1451507, First inference: 11147, Warmup (avg): 8779.68, Inference (avg): 8680.33
-Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE to the actual memory
+Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE ...
 Peak memory footprint (MB): init=63.5 overall=64
 """
 LOG_2021 = """\
@@ -57,7 +57,7 @@ Running benchmark for at least 2 iterations and at least 1 seconds but terminate
 count=2 first=1200000 curr=1280000 min=1200000 max=1280000 avg=1.24e+06 std=40000
 
 Inference timings in us: Init: 800, First inference: 70000, Warmup (avg): 69500, Inference (avg): 1.24e+06
-Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE to the actual memory
+Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE ...
 Memory footprint delta from the start of the tool (MB): init=1.5 overall=2.25
 """
 LOG_2_14 = """\
@@ -74,7 +74,7 @@ INFO: Running benchmark for at least 10 iterations and at least 0 seconds but te
 INFO: count=10 first=119 curr=94 min=94 max=119 avg=101.1 std=8
 
 INFO: Inference timings in us: Init: 21821, First inference: 2645, Warmup (avg): 2645, Inference (avg): 101.1
-INFO: Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE to the actual memory
+INFO: Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE ...
 INFO: Memory footprint delta from the start of the tool (MB): init=2.75 overall=2.875
 INFO: Overall peak memory footprint (MB) via periodic monitoring: 25.25
 """

@@ -7,6 +7,7 @@ from nasfpn_lite.android_bench import build_runner as module
 from nasfpn_lite.android_bench.build_runner import LIBRARY, PROGRAM, TARGETS, Target, build_folder, build_runner, main
 from nasfpn_lite.android_bench.elf import read_elf
 from nasfpn_lite.android_bench.runners import RunnerError, find_own_runner
+from tests.own_runner import build_own_runner
 
 
 def test_target_is_built_beside_the_checkout(repository):
@@ -58,8 +59,8 @@ def test_command_line_says_why_it_failed(capsys, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def built(own_runner_folder):
-    return own_runner_folder("x86_64")
+def built():
+    return build_own_runner("x86_64")
 
 
 def test_folder_holds_all_that_the_program_needs(built):
@@ -97,7 +98,6 @@ def test_compiler_has_nothing_to_say(built, tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_own_runner_for_phones_of_this_processor(built, monkeypatch):
-    monkeypatch.setattr(module, "build_folder", lambda abi: built)
+def test_own_runner_for_phones_of_this_processor(built):
     runner = find_own_runner("x86_64")
     assert (runner.name, runner.loader) == ("nasfpn_runner", "lib/ld-linux-x86-64.so.2")

@@ -68,12 +68,42 @@ def test_tool_says_partially():
 
 
 def test_own_runner_says_all_or_less():
-    assert read_coverage("INFO: Operators: 9, fully_accelerated=1") == Coverage(("XNNPACK",), 9, 9, 1, 1.0)
-    assert read_coverage("INFO: Operators: 9, fully_accelerated=0") == Coverage()
+    line = "INFO: Operators: 9, fully_accelerated="
+    assert read_coverage(line + "1") == Coverage(("XNNPACK",), 9, 9, 1, 1.0)
+    assert read_coverage(line + "0") == Coverage(("XNNPACK",), 9)
+    assert read_coverage(f"INFO: Use xnnpack: [0]\n{line}0") == Coverage((), 9, 0, 0, 0.0)
+
+
+OWN_LOG = """\
+INFO: Use xnnpack: [1]
+INFO: Operators: 8, fully_accelerated=0
+INFO: count=5 first=3 curr=3 min=3 max=3 avg=2.9684 std=0 p5=3 median=3 p95=3
+INFO: {title}:
+================ Run Order ================
+     [node type]    [start]    [first]   [avg ms]        [%]     [cdf%]   [mem KB] [times called]   [Name]
+             PAD      0.000      1.000      1.000    25.000%    25.000%      0.000              1   [Builtin]:0
+ Delegate/Add (ND)    0.000      3.000      3.000    75.000%   100.000%      0.000              1   [Delegate]:0
+
+"""
+
+
+def test_own_runner_profiles_one_run_for_the_share():
+    log = OWN_LOG.format(title="Profiling Info for One Run with the Delegate")
+    assert read_coverage(log) == Coverage(("XNNPACK",), 8, 7, None, 0.875, time_share=None, left_out=(("PAD", 1),))
+
+
+def test_profile_in_the_log_gives_the_share_of_the_time_too():
+    log = OWN_LOG.format(title="Operator-wise Profiling Info for Regular Benchmark Runs")
+    assert read_coverage(log) == Coverage(("XNNPACK",), 8, 7, None, 0.875, time_share=0.75, left_out=(("PAD", 1),))
 
 
 def test_profile_tells_what_is_left_out():
-    rows = [row("operator", "PAD", 1.0), row("delegated", "Conv", 6.0), row("operator", "PAD", 2.0), row("operator", "ADD", 1)]
+    rows = [
+        row("operator", "PAD", 1.0),
+        row("delegated", "Conv", 6.0),
+        row("operator", "PAD", 2.0),
+        row("operator", "ADD", 1),
+    ]
     line = REPLACING.format("6 out of 9 node(s)", "TfLiteXNNPackDelegate", 5) + " for subgraph 0."
     coverage = read_coverage(line, operators=rows)
     assert (coverage.share, coverage.left_out) == (pytest.approx(6 / 9), (("PAD", 2), ("ADD", 1)))
@@ -108,7 +138,7 @@ def test_check():
     check_coverage(half, 0.5)
     check_coverage(half, 0)
     check_coverage(Coverage(), 0)
-    with pytest.raises(CoverageError, match=r"at least 51% .* got 50\.0% \(2 of 4\) in XNNPACK; outside: PAD x 2: change"):
+    with pytest.raises(CoverageError, match=r"at least 51% .* 50\.0% \(2 of 4\) in XNNPACK; outside: PAD x 2: change"):
         check_coverage(half, 0.51)
     with pytest.raises(CoverageError, match="does not say what they ran"):
         check_coverage(Coverage(), 0.1)

@@ -1,11 +1,12 @@
 """Operator tables of every version; the literals are excerpts in each tool's format."""
 
+# ruff: noqa: E501
 from pathlib import Path
 
 import pytest
 
 from nasfpn_lite.android_bench.log_traps import LogError
-from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_profile, total_ms
+from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_one_run, parse_profile, total_ms
 
 # 2019: no title above the table, a [start] column, no index behind the name, calls rounded down.
 TABLE_2019 = """\
@@ -93,9 +94,7 @@ def test_2_14_adds_up_the_parts_of_a_delegate():
     rows = parse_profile(TABLE_2_14)
     assert rows == (
         OperatorTime("operator", "QUANTIZE", "tfl.quantize", 0, 0.199, 0.2, 1, 0.2),
-        OperatorTime(
-            "delegated", "Convolution (NHWC, QC8) DWConv", "Convolution (NHWC, QC8) DWConv", 1, 0.428, 0.05, 13, 0.65
-        ),
+        OperatorTime("delegated", "Convolution (NHWC, QC8) DWConv", "", 1, 0.428, 0.05, 13, 0.65),
         OperatorTime("operator", "RESIZE_NEAREST_NEIGHBOR", "up:0, up:1", 74, 0.15, 0.15, 1, 0.15),
     )
     assert rows[1].run_ms == pytest.approx(0.65)
@@ -106,9 +105,9 @@ def test_2_14_adds_up_the_parts_of_a_delegate():
 def test_litert_counts_calls_over_all_runs():
     rows = parse_profile(TABLE_LITERT)
     assert rows == (
-        OperatorTime("delegated", "Sum (ND) Reduce2", "Delegate", 2, 0.064, 0.065, 1, 0.11327),
-        OperatorTime("delegated", "Add (ND, F32) Add 2", "Delegate", 3, 0.1, 0.11, 2, 0.2),
-        OperatorTime("operator", "CONV_2D", "Builtin", 1, 2.376, 0.372, 1, pytest.approx(0.68673)),
+        OperatorTime("delegated", "Sum (ND) Reduce2", "", 2, 0.064, 0.065, 1, 0.11327),
+        OperatorTime("delegated", "Add (ND, F32) Add 2", "", 3, 0.1, 0.11, 2, 0.2),
+        OperatorTime("operator", "CONV_2D", "", 1, 2.376, 0.372, 1, pytest.approx(0.68673)),
     )
 
 
@@ -119,11 +118,19 @@ def test_runs_may_be_given():
 
 
 def test_csv_gives_more_digits():
-    kernel = "Convolution (NHWC, F32) IGEMM"
     assert parse_profile(CSV) == (
         OperatorTime("operator", "TRANSPOSE", "in, x", 0, 0.057, 0.057, 1, pytest.approx(0.00186729)),
-        OperatorTime("delegated", kernel, kernel, 1, 30.239, 30.2456, 2, pytest.approx(0.990829)),
+        OperatorTime("delegated", "Convolution (NHWC, F32) IGEMM", "", 1, 30.239, 30.2456, 2, pytest.approx(0.990829)),
     )
+
+
+def test_one_run_for_the_share_is_kept_apart():
+    table = TABLE_LITERT[TABLE_LITERT.index("=====") :]
+    text = f"INFO: count=5 first=3\nINFO: Profiling Info for One Run with the Delegate:\n{table}"
+    assert [row.calls_per_run for row in parse_one_run(text)] == [1503, 3006, 1503]
+    with pytest.raises(LogError, match="got none"):
+        parse_profile(text)
+    assert parse_one_run(TABLE_LITERT) == ()
 
 
 def test_subgraphs_run_inside_operators_and_are_left_out():

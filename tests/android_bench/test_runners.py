@@ -47,7 +47,9 @@ def test_flags():
         "--warmup_min_secs=0.5",
         "--use_xnnpack=true",
     ]
-    other = RunSettings(threads=4, runs=7, warmup_runs=0, min_s=0, max_s=2.5, warmup_min_s=0, xnnpack=False, profile=True)
+    other = RunSettings(
+        threads=4, runs=7, warmup_runs=0, min_s=0, max_s=2.5, warmup_min_s=0, xnnpack=False, profile=True
+    )
     assert other.flags() == [
         "--num_threads=4",
         "--num_runs=7",
@@ -72,7 +74,10 @@ def test_settings_out_of_range(settings):
 def test_android_program_starts_by_itself(android_runner):
     assert list(android_runner.files.values()) == ["benchmark_model"]
     assert android_runner.executables == ("benchmark_model",)
-    assert android_runner.command("/p", "/p/m.tflite", RunSettings())[:2] == ["/p/benchmark_model", "--graph=/p/m.tflite"]
+    assert android_runner.command("/p", "/p/m.tflite", RunSettings())[:2] == [
+        "/p/benchmark_model",
+        "--graph=/p/m.tflite",
+    ]
     assert android_runner.latencies_file is None
     assert not [word for word in android_runner.command("/p", "m", RunSettings()) if "latencies" in word]
 
@@ -81,13 +86,21 @@ def test_gnu_program_is_started_by_the_loader_beside_it(own_runner):
     assert sorted(own_runner.files.values()) == ["lib/ld-linux-aarch64.so.1", "lib/libc.so.6", "nasfpn_runner"]
     assert own_runner.executables == ("nasfpn_runner", "lib/ld-linux-aarch64.so.1")
     words = own_runner.command("/p q", "/p q/m.tflite", RunSettings())
-    start = ["/p q/lib/ld-linux-aarch64.so.1", "--library-path", "/p q/lib", "/p q/nasfpn_runner", "--graph=/p q/m.tflite"]
+    start = [
+        "/p q/lib/ld-linux-aarch64.so.1",
+        "--library-path",
+        "/p q/lib",
+        "/p q/nasfpn_runner",
+        "--graph=/p q/m.tflite",
+    ]
     assert words[:5] == start
     assert words[-1] == "--latencies_file=/p q/latencies.txt"
 
 
 def test_folder_command(own_runner, android_runner):
-    words = own_runner.folder_command("/p", "/p/m", input_folder="/p/in", output_folder="/p/out", threads=2, xnnpack=False)
+    words = own_runner.folder_command(
+        "/p", "/p/m", input_folder="/p/in", output_folder="/p/out", threads=2, xnnpack=False
+    )
     assert words[4:] == [
         "--graph=/p/m",
         "--num_threads=2",
@@ -123,7 +136,7 @@ def test_no_program(tmp_path):
 
 def test_cache_of_litert_cli(tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "BINARY_CACHE", tmp_path)
-    with pytest.raises(RunnerError, match="download it from https://ai.google.dev/.* and name it with --benchmark-binary"):
+    with pytest.raises(RunnerError, match="download it from https://.* and name it with --benchmark-binary"):
         find_benchmark_binary(None, "arm64-v8a")
     program = write_program(tmp_path / "arm64-v8a" / "benchmark_model")
     assert list(find_benchmark_binary(None, "arm64-v8a").files) == [program]
