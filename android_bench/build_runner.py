@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,20 +83,39 @@ def build_runner(abi: str, folder: Path | None = None) -> Path:
     if _read_stamp(folder) == stamp:
         return folder
     compiler = find_compiler(target)
-    logger.info("building the runner for %s in %s", abi, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside and moved into place: a build that was broken off, or two at once, leave no half of a runner.
+    with _lock(folder.parent / f".{folder.name}.lock"):
+        if _read_stamp(folder) != stamp:  # else another process has just built it
+            logger.info("building the runner for %s in %s", abi, folder)
+            _build(target, compiler, folder, stamp)
+    return folder
+
+
+def _build(target: Target, compiler: str, folder: Path, stamp: str) -> None:
+    # Built beside and moved into place: a build that was broken off leaves no half of a runner.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        new = Path(temporary) / "new"
+        new, old_library = Path(temporary) / "new", folder / "lib" / LIBRARY
         (new / "lib").mkdir(parents=True)
-        fetch_library(target, new / "lib" / LIBRARY)
+        if old_library.is_file() and (_read_stamp(folder) or "").startswith(f"{LITERT_VERSION} "):
+            shutil.copyfile(old_library, new / "lib" / LIBRARY)
+        else:
+            fetch_library(target, new / "lib" / LIBRARY)
         compile_runner(compiler, new)
         copy_system_libraries(compiler, target, new)
         write_text_atomically(new / _STAMP, stamp)
         if folder.exists():
             folder.rename(Path(temporary) / "old")
         new.rename(folder)
-    return folder
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Lets one process or thread at a time pass: several phones are served at once."""
+    import fcntl  # not on Windows, which has no compiler for this either
+
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def build_folder(abi: str) -> Path:

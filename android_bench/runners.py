@@ -31,6 +31,7 @@ class RunSettings:
         max_s: No run begins after that, neither in the warm-up nor in the timed runs.
         xnnpack: None leaves it to the tool, whose build may lack XNNPACK and then knows no such flag.
         profile: Time every operator too.
+        gpu: Run on the GPU what it can; benchmark_model's builds for Android alone know how.
     """
 
     threads: int = 1
@@ -41,6 +42,7 @@ class RunSettings:
     warmup_min_s: float = 0.5
     xnnpack: bool | None = True
     profile: bool = False
+    gpu: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.runs < 1 or self.warmup_runs < 0:
@@ -55,7 +57,7 @@ class RunSettings:
             )
 
     def flags(self) -> list[str]:
-        """Returns the flags that both runners know."""
+        """Returns benchmark_model's flags."""
         flags = [
             f"--num_threads={self.threads}",
             f"--num_runs={self.runs}",
@@ -64,10 +66,13 @@ class RunSettings:
             f"--max_secs={self.max_s:g}",
             f"--warmup_min_secs={self.warmup_min_s:g}",
         ]
-        if self.xnnpack is not None:
+        # Asked for beside the GPU, XNNPACK counts as failed where the GPU leaves it nothing; unasked it takes the rest.
+        if self.xnnpack is not None and not (self.gpu and self.xnnpack):
             flags.append(f"--use_xnnpack={str(self.xnnpack).lower()}")
         if self.profile:
             flags.append("--enable_op_profiling=true")
+        if self.gpu:
+            flags.append("--use_gpu=true")
         return flags
 
 
@@ -113,9 +118,16 @@ class Runner:
         Args:
             folder: The phone's, with the files in it.
             model: Path on the phone.
+
+        Raises:
+            RunnerError: The program cannot use the GPU.
         """
         words = [*self._start(folder), f"--graph={model}", *settings.flags()]
-        return [*words, f"--latencies_file={folder}/{LATENCIES_FILE}"] if self.latencies_file else words
+        if self.latencies_file is None:
+            return words
+        if settings.gpu:
+            raise RunnerError("the project's own runner knows no GPU: take benchmark_model for Android")
+        return [*words, f"--latencies_file={folder}/{self.latencies_file}"]
 
     def folder_command(
         self, folder: str, model: str, *, input_folder: str, output_folder: str, threads: int = 1, xnnpack: bool = True

@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 
 from nasfpn_lite.android_bench.build_runner import TARGETS, build_runner
+from nasfpn_lite.android_bench.runners import RunnerError
 
 
 def build_own_runner(abi: str) -> Path:
@@ -18,7 +19,12 @@ def build_own_runner(abi: str) -> Path:
     target = TARGETS[abi]
     if shutil.which(target.compiler) is None or sys.platform != "linux":
         refuse(f"the C compiler {target.compiler} is not here: apt-get install {target.debian_package}")
-    return build_runner(abi)
+    try:
+        return build_runner(abi)
+    except RunnerError as error:
+        if "pip download" not in str(error):
+            raise
+        refuse(f"LiteRT's library for {abi} cannot be downloaded: {error}")
 
 
 def find_emulator(folder: Path) -> list[str]:

@@ -27,7 +27,7 @@ enum { LITERT_CPU = 1 };                            // bit of a set of accelerat
 enum { LITERT_LOCK_READ = 0, LITERT_LOCK_WRITE = 1 };
 enum { LITERT_ANY_INT = 2 };                        // type of a LiteRtAny
 enum { LITERT_OPTION_ACCELERATORS = 24, LITERT_OPTION_LOG_SEVERITY = 25 };
-enum { LITERT_LOG_VERBOSE = 0, LITERT_LOG_WARNING = 2 };
+enum { LITERT_LOG_INFO = 1 };
 
 enum {
   LITERT_FLOAT32 = 1, LITERT_INT32 = 2, LITERT_UINT8 = 3, LITERT_INT64 = 4, LITERT_BOOL = 6, LITERT_INT16 = 7,

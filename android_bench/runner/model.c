@@ -27,7 +27,7 @@ static LiteRtEnvironment make_environment(void) {
   // CPU alone: else the library looks for GPU and NPU libraries first, which costs time and fills the log.
   const LiteRtEnvOption settings[] = {
       {LITERT_OPTION_ACCELERATORS, {LITERT_ANY_INT, {.int_value = LITERT_CPU}}},
-      {LITERT_OPTION_LOG_SEVERITY, {LITERT_ANY_INT, {.int_value = LITERT_LOG_VERBOSE}}},
+      {LITERT_OPTION_LOG_SEVERITY, {LITERT_ANY_INT, {.int_value = LITERT_LOG_INFO}}},
   };
   LiteRtEnvironment environment;
   require(LiteRtCreateEnvironment(sizeof settings / sizeof *settings, settings, &environment), "start LiteRT");

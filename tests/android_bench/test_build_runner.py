@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,7 +89,34 @@ def test_changed_source_is_built_again(built, tmp_path, monkeypatch):
     (folder / "left.txt").write_text("of an older build")
     assert build_runner("x86_64", folder) == folder
     assert not (folder / "left.txt").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".copy.lock", "copy"]
+
+
+def test_library_of_the_same_version_is_not_fetched_anew(built, tmp_path, monkeypatch):
+    shutil.copytree(built, tmp_path / "copy")
+    (tmp_path / "copy" / "stamp.txt").write_text(f"{module.LITERT_VERSION} older source")
+    monkeypatch.setattr(module, "fetch_library", None)
+    build_runner("x86_64", tmp_path / "copy")
+    (tmp_path / "copy" / "stamp.txt").write_text("0.1 older library")
+    with pytest.raises(TypeError):
+        build_runner("x86_64", tmp_path / "copy")
+    assert (tmp_path / "copy" / PROGRAM).is_file()
+
+
+def test_builds_at_once_do_not_meet(built, tmp_path, monkeypatch):
+    shutil.copytree(built, tmp_path / "copy")
+    (tmp_path / "copy" / "stamp.txt").write_text(f"{module.LITERT_VERSION} older source")
+    builds = []
+    build = module._build
+    monkeypatch.setattr(module, "_build", lambda *arguments: (builds.append(1), build(*arguments)))
+    with ThreadPoolExecutor(3) as pool:
+        folders = list(pool.map(lambda _: build_runner("x86_64", tmp_path / "copy"), range(3)))
+    assert (set(folders), len(builds)) == ({tmp_path / "copy"}, 1)
+
+
+def test_command_line_prints_the_folder(built, capsys):
+    assert main(["x86_64"]) == 0
+    assert capsys.readouterr().out == f"{built}\n"
 
 
 def test_compiler_has_nothing_to_say(built, tmp_path):

@@ -63,6 +63,16 @@ def test_flags():
     assert not [flag for flag in RunSettings(xnnpack=None).flags() if "xnnpack" in flag]
 
 
+def test_gpu_is_asked_for_alone(android_runner, own_runner):
+    """XNNPACK takes the rest of the model by itself."""
+    words = android_runner.command("/p", "/p/m", RunSettings(gpu=True))
+    assert words[-1] == "--use_gpu=true"
+    assert not [word for word in words if "xnnpack" in word]
+    assert "--use_xnnpack=false" in RunSettings(gpu=True, xnnpack=False).flags()
+    with pytest.raises(RunnerError, match="own runner knows no GPU: take benchmark_model"):
+        own_runner.command("/p", "/p/m", RunSettings(gpu=True))
+
+
 @pytest.mark.parametrize(
     "settings", [{"threads": 0}, {"runs": 0}, {"warmup_runs": -1}, {"min_s": -1}, {"min_s": 200}, {"warmup_min_s": 151}]
 )
