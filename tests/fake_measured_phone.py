@@ -6,7 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasfpn_lite.android_bench.conditions import Conditions, CoreClock, Temperature
-from nasfpn_lite.android_bench.records import Turn
+from nasfpn_lite.android_bench.figures import split_rounds, summarize
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.records import (
+    SCHEMA,
+    VERSION,
+    HowMeasured,
+    Origin,
+    Phone,
+    Round,
+    SessionResult,
+    Turn,
+)
+from nasfpn_lite.android_bench.topology import Cluster
 
 CPU = "/sys/devices/system/cpu"
 
@@ -180,3 +192,48 @@ def make_turn(latency_ms: float = 10.0, **changes: object) -> Turn:
         seconds=1.6,
     )
     return replace(turn, **changes)
+
+
+def make_result(
+    *latencies_ms: Sequence[float],
+    arithmetics: Sequence[str | None] = (),
+    reasons: Sequence[str] = (),
+    simulated: bool = True,
+) -> SessionResult:
+    """A session with one file for each row of latencies, one round for each column; files a.tflite, b.tflite ..."""
+    cool = make_conditions(simulated=simulated)
+    rounds = tuple(
+        Round(number, 1, False, cool, cool, tuple(map(make_turn, column)))
+        for number, column in enumerate(zip(*latencies_ms, strict=True), start=1)
+    )
+    files = []
+    for index in range(len(latencies_ms)):
+        name, arithmetic = f"{'abcdef'[index]}.tflite", [*arithmetics, *[None] * 6][index]
+        file = ModelFile(Path(name), name, f"{index}" * 64, 3_000_000, arithmetic)
+        turns = split_rounds(rounds, index)
+        files.append(summarize(file, turns, runner="benchmark_model", reasons=reasons, coverage=None))
+    return SessionResult(
+        schema=SCHEMA,
+        version=VERSION,
+        origin=Origin({"adb": "29.0.6-debian"}, None, "2026-01-31T12:00:00Z", "2026-01-31T12:05:00Z"),
+        phone=Phone(
+            serial="FAKE0001",
+            model="Pixel",
+            fingerprint="google/sailfish",
+            abi="arm64-v8a",
+            sdk=29,
+            simulated=simulated,
+            clusters=(Cluster((0, 1), 1593600, 512), Cluster((2, 3), 2150400, 1024)),
+            cores="big",
+            mask="08",
+            notes=("the phone was charging, which warms it",),
+        ),
+        how=HowMeasured("benchmark_model", 1, True, 50, 1, 1.0, len(rounds), ()),
+        verdict="not trustworthy" if reasons else "trustworthy",
+        reasons=tuple(reasons),
+        files=tuple(files),
+        rounds=rounds,
+        discarded=(),
+        before=cool,
+        after=cool,
+    )
