@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(to_data(outcomes))
     else:
-        print("\n\n".join(describe_result(result) for result in results))
+        for result in results:
+            print(describe_result(result), end="\n\n")
     report_errors(outcomes)
     return find_exit_code(outcomes)
 

@@ -35,7 +35,7 @@ class FakeBench:
     """Latencies by the name of a file: its index makes it slower, its turns differ a little."""
 
     latency_ms: Callable[[str, str, int], float] = staticmethod(lambda serial, name, turn: 10.0 + turn % 3 / 100)
-    log: list[tuple[str, str]] = []  # noqa: RUF012 one log for all
+    log: list[tuple[str, str]] = []  # one for all
 
     def __init__(self, device, files, runner, options, mask):
         self.serial, self.files, self.mask, self.runner = device.serial, files, mask, runner

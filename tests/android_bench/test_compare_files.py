@@ -80,7 +80,10 @@ def test_int8_must_be_faster_than_float(gain, warned):
     warnings = find_slow_int8(result)
     assert bool(warnings) == warned
     if warned:
-        assert f"b.tflite (int8) is only {gain:.2f} times as fast as a.tflite (float), expected at least 1.2" in warnings[0]
+        assert (
+            f"b.tflite (int8) is only {gain:.2f} times as fast as a.tflite (float), expected at least 1.2"
+            in warnings[0]
+        )
 
 
 @pytest.mark.parametrize("arithmetics", [["float", "hybrid"], ["int8", "int8"], [None, "int8"], ["float", "float"]])

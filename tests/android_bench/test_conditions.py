@@ -50,7 +50,9 @@ def test_temperatures_come_from_the_hardware_layer_only():
 
 
 def test_an_empty_block_is_none_even_before_other_blocks():
-    text = "Current temperatures from HAL:\nCached temperatures:\n\tTemperature{mValue=1, mType=3, mName=a, mStatus=0}\n"
+    text = (
+        "Current temperatures from HAL:\nCached temperatures:\n\tTemperature{mValue=1, mType=3, mName=a, mStatus=0}\n"
+    )
     assert parse_temperatures(text) is None
 
 

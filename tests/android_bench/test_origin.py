@@ -9,7 +9,9 @@ from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
 
 def git(folder, *arguments):
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    return subprocess.run(["git", "-C", folder, *identity, *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["git", "-C", folder, *identity, *arguments], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_versions():

@@ -33,6 +33,8 @@ def test_text_before_the_first_mark_is_no_section():
     assert parse_sections("WARNING: linker\n@@nasfpn a\n@@other\n") == {"a": "@@other"}
 
 
-@pytest.mark.parametrize(("text", "number"), [("12", 12), (" 7\n", 7), ("-3", -3), ("1.5", None), ("", None), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("12", 12), (" 7\n", 7), ("-3", -3), ("1.5", None), ("", None), (None, None)]
+)
 def test_to_int(text, number):
     assert to_int(text) == number

@@ -37,7 +37,10 @@ def data(tmp_path):
         (lambda d: d["files"][0].update(verdict="fine"), r"files\[0\].verdict: expected 'trustworthy' or"),
         (lambda d: d["rounds"][3]["turns"].pop(), r"rounds\[3\].turns: expected one for each of 2 files, got 1"),
         (lambda d: d["rounds"][2]["turns"][0].update(runs=0), r"rounds\[2\].turns\[0\].runs: expected more than 0"),
-        (lambda d: d["rounds"][2]["turns"][0].update(latency_ms_min=99.0), r"rounds\[2\].turns\[0\].latency_ms_min: expected at"),
+        (
+            lambda d: d["rounds"][2]["turns"][0].update(latency_ms_min=99.0),
+            r"rounds\[2\].turns\[0\].latency_ms_min: expected at",
+        ),
         (lambda d: d["rounds"][0]["before"].pop("load_average"), r"rounds\[0\].before.load_average: is missing"),
         (lambda d: d.update(reasons=["hot"]), "reasons: expected reasons just where it is not trustworthy"),
         (lambda d: d["phone"]["clusters"][0].update(cores="03"), r"phone.clusters\[0\].cores: expected a list"),
@@ -79,7 +82,9 @@ def test_plain_serials_name_their_files(serial):
     assert to_file_stem(serial) == serial
 
 
-@pytest.mark.parametrize("serial", ["../../etc/x", "a b", "127.0.0.1:5555", ".hidden", "..", "a/b", "x" * 300, "é", "a\0b"])
+@pytest.mark.parametrize(
+    "serial", ["../../etc/x", "a b", "127.0.0.1:5555", ".hidden", "..", "a/b", "x" * 300, "é", "a\0b"]
+)
 def test_other_serials_give_safe_names(serial):
     stem = to_file_stem(serial)
     assert not stem.startswith(".")

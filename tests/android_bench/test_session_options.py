@@ -7,7 +7,13 @@ from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionError, 
 
 def test_defaults_are_the_published_definition():
     options = SessionOptions()
-    assert (options.threads, options.cores, options.runs, options.warmup_runs, options.xnnpack) == (1, "big", 50, 1, True)
+    assert (options.threads, options.cores, options.runs, options.warmup_runs, options.xnnpack) == (
+        1,
+        "big",
+        50,
+        1,
+        True,
+    )
     assert options.rounds >= 5
     assert options.turn_timeout_s == 420.0
 
