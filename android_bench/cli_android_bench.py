@@ -23,7 +23,13 @@ from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.records import FileFigures, SessionResult
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionOptions
-from nasfpn_lite.android_bench.session_page import describe_how, describe_ranking, make_page, name_phone
+from nasfpn_lite.android_bench.session_page import (
+    describe_how,
+    describe_ranking,
+    format_ms,
+    make_page,
+    name_phone,
+)
 from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.android_bench.sustained_record import SustainedResult
 from nasfpn_lite.cli.common import add_json_argument
@@ -114,6 +120,9 @@ def _describe_session(result: SessionResult) -> list[str]:
     lines += [f"round {item.number} was discarded: {'; '.join(item.reasons)}" for item in result.discarded]
     if not result.reasons:
         lines += [f"{file.file} is not trustworthy: {'; '.join(file.reasons)}" for file in result.files if file.reasons]
+    for file in result.files:
+        if file.coverage is not None and (file.coverage.share or 0) < 1:
+            lines.append(f"{file.file}: delegates took {file.coverage.text}")
     lines += [ratio.text for ratio in compare_all(result) if ratio.latency_ratio is not None]
     return lines + [f"warning: {text}" for text in find_slow_int8(result)]
 
@@ -124,12 +133,12 @@ def _to_row(file: FileFigures) -> list[Cell]:
     low, high = file.latency_ms_ci
     return [
         file.file,
-        f"{file.latency_ms_p50:.2f}",
-        f"{low:.2f}-{high:.2f}",
-        f"{file.latency_ms_p90:.2f}",
+        format_ms(file.latency_ms_p50),
+        f"{format_ms(low)}-{format_ms(high)}",
+        None if file.latency_ms_p90 is None else format_ms(file.latency_ms_p90),
         None if file.init_ms is None else f"{file.init_ms:.1f}",
         None if file.peak_memory_bytes is None else f"{file.peak_memory_bytes / 1e6:.1f}",
-        file.coverage.text if file.coverage else None,
+        None if file.coverage is None or file.coverage.share is None else f"{file.coverage.share:.0%}",
         file.runner,
     ]
 
@@ -137,6 +146,7 @@ def _to_row(file: FileFigures) -> list[Cell]:
 def _describe_sustained(result: SustainedResult) -> list[str]:
     headers = ("file", "first minute ms", "last minute ms", "times as long", "runner")
     rows: list[list[Cell]] = [
-        [file.file, file.first_ms, file.last_ms, f"{file.slowdown:.2f}", file.runner] for file in result.files
+        [file.file, format_ms(file.first_ms), format_ms(file.last_ms), f"{file.slowdown:.2f}", file.runner]
+        for file in result.files
     ]
     return ([format_table(headers, rows)] if rows else []) + describe_ranking(result)

@@ -10,6 +10,7 @@ from nasfpn_lite.benchmarks.statistics import CONFIDENCE, Estimate, estimate_med
 from nasfpn_lite.errors import UserError
 
 LEAST_INT8_GAIN = 1.2  # times as fast as float; below it, something keeps int8 from the processor's dot products
+SAME_WORK = 0.01  # share of the multiply-adds by which two files of one network may differ
 
 Winner = Literal["first", "second"]
 
@@ -91,10 +92,12 @@ def _describe(names: tuple[str, str], ratio: Estimate, winner: Winner | None) ->
 
 
 def find_slow_int8(result: SessionResult) -> tuple[str, ...]:
-    """Warns of each int8 file that is not clearly faster than a float file of the same session."""
+    """Warns of each int8 file that is not clearly faster than a float file of the same work in the same session."""
     warnings = []
     for floating in _find_trusted(result, "float"):
         for integer in _find_trusted(result, "int8"):
+            if not _is_same_work(result.files[floating], result.files[integer]):
+                continue
             ratio = compare_rounds(result, floating, integer)
             gain = ratio.latency_ratio or math.inf
             if gain < LEAST_INT8_GAIN:
@@ -103,6 +106,13 @@ def find_slow_int8(result: SessionResult) -> tuple[str, ...]:
                     f"least {LEAST_INT8_GAIN:g}: look with `nasfpn-lite inspect` for operators outside int8 or XNNPACK"
                 )
     return tuple(warnings)
+
+
+def _is_same_work(one: FileFigures, other: FileFigures) -> bool:
+    """Whether two files look like the same network: multiply-adds tell, since conversion leaves convolutions alone."""
+    if one.multiply_adds is None or other.multiply_adds is None:
+        return False
+    return abs(one.multiply_adds - other.multiply_adds) <= SAME_WORK * one.multiply_adds
 
 
 def _find_trusted(result: SessionResult, arithmetic: str) -> list[int]:

@@ -119,7 +119,7 @@ def parse_conditions(texts: Mapping[str, str]) -> Conditions:
         fingerprint=texts.get("fingerprint"),
         abi=texts.get("abi"),
         sdk=to_int(texts.get("sdk")),
-        simulated=texts.get("simulated") == "1",
+        simulated=texts.get("simulated") == "1" or texts.get("fingerprint", "").startswith("simulated/"),
         clocks=_parse_clocks(texts),
         temperatures=parse_temperatures(thermal),
         thermal_status=to_int(_find(r"^Thermal Status: (\d+)", thermal)),

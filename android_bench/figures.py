@@ -33,6 +33,7 @@ def summarize(
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         arithmetic=file.arithmetic,
+        multiply_adds=file.multiply_adds,
         runner=runner,
         verdict="not trustworthy",
         reasons=tuple(found),

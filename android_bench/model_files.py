@@ -21,6 +21,7 @@ class ModelFile:
         name: What the user called it.
         arithmetic: What most multiply-adds compute with, "int8", "float", "hybrid" ...; "mixed" if no kind does most;
             None if there are none, or nothing here can read them.
+        multiply_adds: Of one run; None likewise.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class ModelFile:
     sha256: str
     size_bytes: int
     arithmetic: str | None
+    multiply_adds: int | None
 
 
 def read_model_files(paths: Sequence[Path]) -> tuple[ModelFile, ...]:
@@ -51,14 +53,14 @@ def _read(path: Path) -> ModelFile:
         raise SessionError(f"expected a .tflite file in {path}, but cannot read it: {error.strerror}") from error
     if data[4:8] != FLATBUFFER_IDENTIFIER:
         raise SessionError(f"expected a .tflite file in {path}, but its bytes 4 to 8 are {data[4:8]!r}, not b'TFL3'")
-    return ModelFile(path, str(path), hashlib.sha256(data).hexdigest(), len(data), find_arithmetic(path))
+    return ModelFile(path, str(path), hashlib.sha256(data).hexdigest(), len(data), *find_work(path))
 
 
-def find_arithmetic(path: Path) -> str | None:
-    """Returns what most of a file's multiply-adds compute with; see `ModelFile.arithmetic`.
+def find_work(path: Path) -> tuple[str | None, int | None]:
+    """Returns what most of a file's multiply-adds compute with, and how many there are; see `ModelFile`.
 
-    None too on a machine without ai-edge-litert, whose schema it takes, and for a damaged file: whether that one runs
-    is for the phone to say.
+    Nothing is known on a machine without ai-edge-litert, whose schema it takes, nor of a damaged file: whether that one
+    runs is for the phone to say.
     """
     try:
         from nasfpn_lite.converters.graph_view import view_graphs
@@ -66,16 +68,16 @@ def find_arithmetic(path: Path) -> str | None:
 
         operators = view_graphs(read_model(path))[0].operators
     except UserError:
-        return None
+        return None, None
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("ai_edge_litert", "flatbuffers", "numpy"):
             raise
-        return None
+        return None, None
     work: Counter[str] = Counter()
     for operator in operators:
         if operator.multiply_adds:
             work[operator.arithmetic()] += operator.multiply_adds
     if not work:
-        return None
+        return None, None
     kind, most = work.most_common(1)[0]
-    return kind if most >= ONE_KIND * work.total() else "mixed"
+    return (kind if most >= ONE_KIND * work.total() else "mixed"), work.total()

@@ -14,7 +14,7 @@ _MARK = "@@nasfpn "
 def read_many(
     device: "Device", *, files: Sequence[str] = (), commands: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Reads files and the output of commands.
+    """Reads the first lines of files, and the output of commands.
 
     Args:
         files: Paths; * and [0-9] are expanded on the phone.
@@ -29,12 +29,12 @@ def read_many(
 
 def make_script(files: Sequence[str], commands: Mapping[str, str]) -> str:
     """Returns the sh script that prints every text under a line with its name."""
-    # A file may lack its last newline, so that every mark brings its own.
-    mark = f"printf '\\n{_MARK}%s\\n'"
-    lines = [f"{mark} {name}; {{ {command}; }} 2>/dev/null" for name, command in commands.items()]
+    # An output may lack its last newline, so that every mark brings its own.
+    lines = [f"echo; echo '{_MARK}{name}'; {{ {command}; }} 2>/dev/null" for name, command in commands.items()]
     if files:
-        show = f'[ -f "$file" ] && {mark} "$file" && cat "$file" 2>/dev/null'
-        lines.append(f"for file in {' '.join(files)}; do {show}; done")
+        # Only what is built into the shell: a new process for each of some fifty files would take longer than the rest.
+        show = f'line=; read -r line < "$file"; echo; echo "{_MARK}$file"; echo "$line"'
+        lines.append(f'for file in {" ".join(files)}; do [ -f "$file" ] && {{ {show}; }}; done 2>/dev/null')
     return "\n".join([*lines, "true"])
 
 

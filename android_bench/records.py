@@ -106,6 +106,7 @@ class FileFigures:
     sha256: str
     size_bytes: int
     arithmetic: str | None
+    multiply_adds: int | None
     runner: str
     verdict: Verdict
     reasons: tuple[str, ...]

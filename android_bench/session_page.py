@@ -65,7 +65,7 @@ def _render_bars(result: SessionResult) -> str:
         Bar(
             _shorten(file.file),
             file.latency_ms_p50,
-            escape(f"{file.latency_ms_p50:.2f} ms, {_label(result.phone, file.runner)}"),
+            escape(f"{format_ms(file.latency_ms_p50)} ms, {_label(result.phone, file.runner)}"),
             file.latency_ms_ci,
         )
         for file in result.files
@@ -86,9 +86,9 @@ def _to_row(phone: Phone, file: FileFigures) -> list[str]:
     interval = file.latency_ms_ci
     return [
         file.file,
-        _number(file.latency_ms_p50, "{:.2f}"),
-        "–" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f} ({file.ci_coverage:.1%})",
-        _number(file.latency_ms_p90, "{:.2f}"),
+        _ms(file.latency_ms_p50),
+        "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
+        _ms(file.latency_ms_p90),
         _number(file.init_ms, "{:.1f}"),
         _number(file.peak_memory_bytes, "{:.1f}", 1e-6),
         _number(file.size_bytes, "{:.2f}", 1e-6),
@@ -131,8 +131,8 @@ def _render_drifts(result: SustainedResult) -> str:
     rows = [
         [
             file.file,
-            f"{file.first_ms:.2f}",
-            f"{file.last_ms:.2f}",
+            format_ms(file.first_ms),
+            format_ms(file.last_ms),
             f"{file.slowdown:.2f}",
             _label(result.phone, file.runner),
         ]
@@ -182,8 +182,17 @@ def list_conditions(state: Conditions) -> list[tuple[str, str]]:
     ]
 
 
+def format_ms(value_ms: float) -> str:
+    """Returns two decimals, or for less than a millisecond three digits."""
+    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:.3g}"
+
+
 def _yes_no(value: bool | None) -> str:
     return "–" if value is None else "yes" if value else "no"
+
+
+def _ms(value_ms: float | None) -> str:
+    return "–" if value_ms is None else format_ms(value_ms)
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

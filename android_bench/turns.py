@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class Bench:
         self._options, self._mask = options, mask
         self._stack = ExitStack()
         self._workspace: Workspace | None = None
-        self._remote: list[str] = []
+        self._remote: tuple[str, ...] = ()
 
     def __enter__(self) -> "Bench":
         return self
@@ -54,7 +55,8 @@ class Bench:
             DeviceLostError, AdbTimeoutError: The phone went away, or the runner did not end.
         """
         options = self._options
-        log, result = self._run(index, self._settings(options.runs, options.min_s, profile=False))
+        settings = self._settings(runs=options.runs, warmup_runs=options.warmup_runs, min_s=options.min_s)
+        log, result = self._run(index, settings)
         timings = log.timings
         return Turn(
             runs=timings.runs,
@@ -68,7 +70,8 @@ class Bench:
         )
 
     def _warm_up(self, index: int) -> Coverage:
-        _, result = self._run(index, self._settings(1, 0.0, profile=True))
+        settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), warmup_min_s=0.0, profile=True)
+        _, result = self._run(index, settings)
         try:
             operators = parse_profile(result.stdout)
         except LogError:
@@ -82,16 +85,15 @@ class Bench:
             found.delegates, found.nodes, found.delegated_nodes, found.partitions, found.share, describe(found)
         )
 
-    def _settings(self, runs: int, min_s: float, *, profile: bool) -> RunSettings:
+    def _settings(self, *, runs: int, warmup_runs: int, min_s: float) -> RunSettings:
         options = self._options
         return RunSettings(
             threads=options.threads,
             runs=runs,
-            warmup_runs=options.warmup_runs,
+            warmup_runs=warmup_runs,
             min_s=min_s,
             max_s=options.max_s,
             xnnpack=options.xnnpack,
-            profile=profile,
         )
 
     def _run(self, index: int, settings: RunSettings) -> tuple[BenchLog, "ShellResult"]:
@@ -110,9 +112,9 @@ class Bench:
     def _prepare(self) -> Workspace:
         if self._workspace is None:
             workspace = self._stack.enter_context(Workspace(self._device))
-            for local, name in self._runner.files.items():
-                workspace.push(local, name, executable=name in self._runner.executables)
-            self._remote = [workspace.push(file.path, f"model{i}.tflite") for i, file in enumerate(self._files)]
+            models = {file.path: f"model{index}.tflite" for index, file in enumerate(self._files)}
+            remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
+            self._remote = remotes[-len(models) :]
             self._workspace = workspace
         return self._workspace
 

@@ -209,7 +209,7 @@ def make_result(
     files = []
     for index in range(len(latencies_ms)):
         name, arithmetic = f"{'abcdef'[index]}.tflite", [*arithmetics, *[None] * 6][index]
-        file = ModelFile(Path(name), name, f"{index}" * 64, 3_000_000, arithmetic)
+        file = ModelFile(Path(name), name, f"{index}" * 64, 3_000_000, arithmetic, 1_000_000)
         turns = split_rounds(rounds, index)
         files.append(summarize(file, turns, runner="benchmark_model", reasons=reasons, coverage=None))
     return SessionResult(

@@ -91,6 +91,13 @@ def test_no_warning_without_a_float_and_an_int8_file(arithmetics):
     assert find_slow_int8(make_result(BASE, BASE, arithmetics=arithmetics)) == ()
 
 
+@pytest.mark.parametrize(("multiply_adds", "warned"), [(1_000_000, 1), (1_010_000, 1), (1_011_000, 0), (None, 0)])
+def test_only_files_of_one_network_are_set_against_each_other(multiply_adds, warned):
+    result = make_result(BASE, BASE, arithmetics=["float", "int8"])
+    files = (result.files[0], replace(result.files[1], multiply_adds=multiply_adds))
+    assert len(find_slow_int8(replace(result, files=files))) == warned
+
+
 def test_no_warning_of_figures_that_are_not_trustworthy():
     assert find_slow_int8(make_result(BASE, BASE, arithmetics=["float", "int8"], reasons=["hot"])) == ()
 

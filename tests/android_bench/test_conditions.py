@@ -75,6 +75,18 @@ def test_charging(usb, charging):
     assert parse_conditions({"battery": battery}).battery_charging is charging
 
 
+@pytest.mark.parametrize(
+    ("texts", "simulated"),
+    [
+        ({"simulated": "1"}, True),
+        ({"fingerprint": "simulated/oriole/oriole:14/NONE/1:userdebug/test-keys"}, True),
+        ({"simulated": "0", "fingerprint": "google/oriole/oriole:14/AP1A/1:user/release-keys"}, False),
+    ],
+)
+def test_a_simulated_phone_says_so(texts, simulated):
+    assert parse_conditions(texts).simulated is simulated
+
+
 def test_a_core_without_cpufreq_has_an_empty_clock():
     assert parse_conditions({f"{CPU}/online": "0"}).clocks == (CoreClock(0, None, None, None, None),)
 

@@ -8,7 +8,7 @@ from nasfpn_lite.android_bench.figures import find_spread, summarize
 from nasfpn_lite.android_bench.model_files import ModelFile
 from tests.fake_measured_phone import make_turn
 
-FILE = ModelFile(Path("a.tflite"), "a.tflite", "00ff", 3_000_000, "int8")
+FILE = ModelFile(Path("a.tflite"), "a.tflite", "00ff", 3_000_000, "int8", 1_000_000)
 STEADY = [make_turn(value) for value in (10.0, 10.1, 10.2, 10.3, 10.4, 10.5)]
 WILD = [make_turn(value) for value in (10.0, 10.0, 10.0, 10.0, 10.0, 11.1)]
 

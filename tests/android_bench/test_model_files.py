@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nasfpn_lite.android_bench.model_files import find_arithmetic, read_model_files
+from nasfpn_lite.android_bench.model_files import find_work, read_model_files
 from nasfpn_lite.android_bench.session_options import SessionError
 from tests.hand_made_tflite import HandMade
-from tests.tiny_tflite import make_tiny_tflite
+from tests.tiny_tflite import MULTIPLY_ADDS, make_tiny_tflite
 
 
 def save_convs(path: Path, dtypes: list[tuple[str, int]]) -> Path:
@@ -28,7 +28,8 @@ def test_float_file(tmp_path):
     path = tmp_path / "my model's.tflite"
     path.write_bytes(make_tiny_tflite())
     (file,) = read_model_files([path])
-    assert (file.path, file.name, file.arithmetic) == (path, str(path), "float")
+    assert (file.path, file.name) == (path, str(path))
+    assert (file.arithmetic, file.multiply_adds) == ("float", MULTIPLY_ADDS)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file.size_bytes == path.stat().st_size
 
@@ -42,13 +43,15 @@ def test_float_file(tmp_path):
     ],
 )
 def test_arithmetic_is_that_of_most_of_the_work(tmp_path, dtypes, arithmetic):
-    assert find_arithmetic(save_convs(tmp_path / "a.tflite", dtypes)) == arithmetic
+    work = sum(side * side * 4 * 4 for _, side in dtypes)
+    assert find_work(save_convs(tmp_path / "a.tflite", dtypes)) == (arithmetic, work)
 
 
 def test_a_damaged_file_is_left_to_the_phone(tmp_path):
     path = tmp_path / "a.tflite"
     path.write_bytes(make_tiny_tflite()[:200])
     assert read_model_files([path])[0].arithmetic is None
+    assert read_model_files([path])[0].multiply_adds is None
 
 
 def test_without_the_schema_the_arithmetic_is_unknown(tmp_path, monkeypatch):
@@ -57,7 +60,7 @@ def test_without_the_schema_the_arithmetic_is_unknown(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("nasfpn_lite.converters.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    assert find_arithmetic(path) is None
+    assert find_work(path) == (None, None)
 
 
 def test_files_that_cannot_be_measured(tmp_path):

@@ -17,7 +17,7 @@ from tests.fake_android_modules import COVERAGE, FakeBench, FakeRunner, make_mod
 from tests.fake_measured_phone import CPU, THERMAL, FakePhone
 
 RUNNER = FakeRunner("benchmark_model", "arm64-v8a")
-FILES = tuple(ModelFile(Path(name), name, sha256, 3_000_000, None) for name, sha256 in (("a", "00"), ("b", "11")))
+FILES = tuple(ModelFile(Path(name), name, sha256, 3_000_000, None, None) for name, sha256 in (("a", "00"), ("b", "11")))
 QUICK = SessionOptions(rounds=5, patience_s=0.0)
 
 
@@ -120,7 +120,7 @@ def test_a_killed_session_goes_on(phone, tmp_path, monkeypatch):
 def test_a_journal_of_other_files_is_refused_or_dropped(phone, tmp_path):
     journal = tmp_path / "journal"
     measure(phone, FILES, RUNNER, QUICK, control=Control(journal))
-    for files in (FILES[::-1], FILES[:1], (FILES[0], ModelFile(Path("b"), "b", "99", 3_000_000, None))):
+    for files in (FILES[::-1], FILES[:1], (FILES[0], ModelFile(Path("b"), "b", "99", 3_000_000, None, None))):
         with pytest.raises(JournalError, match="its files is"):
             measure(phone, files, RUNNER, QUICK, control=Control(journal))
     with pytest.raises(JournalError, match="its options is"):

@@ -8,7 +8,13 @@ import pytest
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound
 from nasfpn_lite.android_bench.session import how_measured
 from nasfpn_lite.android_bench.session_options import SessionOptions
-from nasfpn_lite.android_bench.session_page import describe_how, describe_ranking, make_page, name_phone
+from nasfpn_lite.android_bench.session_page import (
+    describe_how,
+    describe_ranking,
+    format_ms,
+    make_page,
+    name_phone,
+)
 from nasfpn_lite.android_bench.sustained_record import Cycle, Drift, Ranking, SustainedResult
 from tests.fake_measured_phone import make_conditions, make_result
 
@@ -121,6 +127,13 @@ def test_other_rankings(order, text):
 
 def test_one_file_has_no_ranking():
     assert describe_ranking(make_sustained("the same", files=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("value_ms", "text"), [(123.456, "123.46"), (1.0, "1.00"), (0.98765, "0.988"), (0.00412, "0.00412")]
+)
+def test_milliseconds(value_ms, text):
+    assert format_ms(value_ms) == text
 
 
 def test_names():

@@ -25,7 +25,7 @@ from nasfpn_lite.cli.output import to_plain
 from tests.fake_android_modules import FakeBench, FakeRunner, make_modules
 from tests.fake_measured_phone import THERMAL, FakePhone, make_conditions, make_turn
 
-FILES = tuple(ModelFile(Path(name), name, "00", 3_000_000, None) for name in ("a", "b"))
+FILES = tuple(ModelFile(Path(name), name, "00", 3_000_000, None, None) for name in ("a", "b"))
 RUNNER = FakeRunner("nasfpn_runner", "arm64-v8a")
 
 

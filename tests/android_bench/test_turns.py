@@ -43,9 +43,9 @@ class FakeWorkspace:
     def __exit__(self, *error):
         self.left = True
 
-    def push(self, local, name, *, executable=False):
-        self.pushed.append((str(local), name, executable))
-        return f"{self.folder}/{name}"
+    def push_all(self, files, *, executables):
+        self.pushed += [(str(local), name, name in executables) for local, name in files.items()]
+        return tuple(f"{self.folder}/{name}" for name in files.values())
 
     def run(self, argv, *, timeout_s, mask):
         self.runs.append((argv, timeout_s, mask))
@@ -62,7 +62,7 @@ RUNNER = Runner(
     program="benchmark_model",
     loader="lib/ld.so",
 )
-FILES = tuple(ModelFile(Path(name), name, "00", 1, None) for name in ("a b.tflite", "$(c).tflite"))
+FILES = tuple(ModelFile(Path(name), name, "00", 1, None, None) for name in ("a b.tflite", "$(c).tflite"))
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_warm_up_tells_what_delegates_took(open_bench):
     assert (first.delegates, first.nodes, first.delegated_nodes, first.share) == (("XNNPACK",), 10, 9, 0.9)
     assert first.text.startswith("90.0% (9 of 10) in XNNPACK")
     argv = workspace.runs[0][0]
-    assert {"--num_runs=1", "--min_secs=0", "--enable_op_profiling=true"} <= set(argv)
+    assert {"--num_runs=1", "--min_secs=0", "--warmup_min_secs=0", "--enable_op_profiling=true"} <= set(argv)
 
 
 @pytest.mark.parametrize(("least", "fails"), [(0.0, False), (0.9, False), (0.95, True)])
