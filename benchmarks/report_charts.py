@@ -34,10 +34,10 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def draw_bars(bars: Sequence[Bar], *, title: str) -> str:
-    """Draws horizontal bars from zero."""
+def draw_bars(bars: Sequence[Bar], *, title: str, value_width: int = _VALUE_WIDTH) -> str:
+    """Draws horizontal bars from zero, with room of `value_width` for the text at their ends."""
     ends = [max(bar.value, bar.interval[1] if bar.interval else 0) for bar in bars]
-    room = _WIDTH - _LABEL_WIDTH - _VALUE_WIDTH
+    room = _WIDTH - _LABEL_WIDTH - value_width
     scale = room / (max(ends, default=0) or 1)
     parts = []
     for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):

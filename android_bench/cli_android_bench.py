@@ -1,0 +1,152 @@
+"""Measure .tflite files on all attached phones at once, in interleaved rounds, one thread on one big core by default.
+
+Writes one JSON file for each phone and a page. Exit code 0: all figures are trustworthy; 1: some are not; 2: a phone or
+a file failed. A session that was cut short goes on where it ended when the same command is run again.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasfpn_lite.android_bench.cli_common import (
+    add_phone_arguments,
+    add_runner_arguments,
+    add_session_arguments,
+    run_fleet,
+)
+from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
+from nasfpn_lite.android_bench.fleet import Outcome, find_exit_code
+from nasfpn_lite.android_bench.model_files import read_model_files
+from nasfpn_lite.android_bench.record_files import AnyResult
+from nasfpn_lite.android_bench.records import FileFigures, SessionResult
+from nasfpn_lite.android_bench.session import Control, measure
+from nasfpn_lite.android_bench.session_options import SessionOptions
+from nasfpn_lite.android_bench.session_page import (
+    describe_how,
+    describe_ranking,
+    format_ms,
+    make_page,
+    name_phone,
+)
+from nasfpn_lite.android_bench.sustained import measure_sustained
+from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.cli.common import add_json_argument
+from nasfpn_lite.cli.output import Cell, format_table, print_json
+from nasfpn_lite.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.device import Device
+    from nasfpn_lite.android_bench.runners import Runner
+
+PAGE_FILE = "latency.html"
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a .tflite file")
+    parser.add_argument(
+        "--sustained", type=float, metavar="MINUTES", help="keep the phone busy so long, and show the curve instead"
+    )
+    add_phone_arguments(parser)
+    add_runner_arguments(parser)
+    add_session_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, writes and prints."""
+    files = read_model_files(args.files)
+
+    def run_one(device: "Device", runner: "Runner", options: SessionOptions, control: Control) -> AnyResult:
+        if args.sustained is None:
+            return measure(device, files, runner, options, control=control)
+        return measure_sustained(device, files, runner, options, minutes=args.sustained, control=control)
+
+    outcomes = run_fleet(args, "bench" if args.sustained is None else "sustained", run_one)
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
+    if results:
+        page = args.output / PAGE_FILE
+        write_text_atomically(page, make_page(results))
+        logger.info("page: %s", page)
+    if args.json:
+        print_json(to_data(outcomes))
+    else:
+        for result in results:
+            print(describe_result(result), end="\n\n")
+    report_errors(outcomes)
+    return find_exit_code(outcomes)
+
+
+def to_data(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Returns what --json prints."""
+    return {
+        "phones": [
+            {
+                "serial": outcome.serial,
+                "file": outcome.file,
+                "error": None if outcome.error is None else str(outcome.error),
+                "result": outcome.result,
+            }
+            for outcome in outcomes
+        ]
+    }
+
+
+def report_errors(outcomes: Sequence[Outcome]) -> None:
+    """Says where the results lie, and which phones failed and why."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            logger.error("error: %s: %s", outcome.serial, outcome.error)
+        else:
+            logger.info("%s: %s", outcome.serial, outcome.file)
+
+
+def describe_result(result: AnyResult) -> str:
+    """Returns a phone's figures for people."""
+    lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
+    lines += [f"not trustworthy: {reason}" for reason in result.reasons]
+    lines += _describe_session(result) if isinstance(result, SessionResult) else _describe_sustained(result)
+    lines += [f"note: {note}" for note in result.phone.notes]
+    return "\n".join(lines)
+
+
+def _describe_session(result: SessionResult) -> list[str]:
+    headers = ("file", "ms (median)", "interval", "p90 ms", "init ms", "peak MB", "delegates", "runner")
+    lines = [format_table(headers, [_to_row(file) for file in result.files])]
+    lines += [f"round {item.number} was discarded: {'; '.join(item.reasons)}" for item in result.discarded]
+    if not result.reasons:
+        lines += [f"{file.file} is not trustworthy: {'; '.join(file.reasons)}" for file in result.files if file.reasons]
+    for file in result.files:
+        if file.coverage is not None and (file.coverage.share or 0) < 1:
+            lines.append(f"{file.file}: delegates took {file.coverage.text}")
+    lines += [ratio.text for ratio in compare_all(result) if ratio.latency_ratio is not None]
+    return lines + [f"warning: {text}" for text in find_slow_int8(result)]
+
+
+def _to_row(file: FileFigures) -> list[Cell]:
+    if file.latency_ms_p50 is None or file.latency_ms_ci is None:
+        return [file.file, "not trustworthy", *[None] * 5, file.runner]
+    low, high = file.latency_ms_ci
+    return [
+        file.file,
+        format_ms(file.latency_ms_p50),
+        f"{format_ms(low)}-{format_ms(high)}",
+        None if file.latency_ms_p90 is None else format_ms(file.latency_ms_p90),
+        None if file.init_ms is None else f"{file.init_ms:.1f}",
+        None if file.peak_memory_bytes is None else f"{file.peak_memory_bytes / 1e6:.1f}",
+        None if file.coverage is None or file.coverage.share is None else f"{file.coverage.share:.0%}",
+        file.runner,
+    ]
+
+
+def _describe_sustained(result: SustainedResult) -> list[str]:
+    headers = ("file", "first minute ms", "last minute ms", "times as long", "runner")
+    rows: list[list[Cell]] = [
+        [file.file, format_ms(file.first_ms), format_ms(file.last_ms), f"{file.slowdown:.2f}", file.runner]
+        for file in result.files
+    ]
+    return ([format_table(headers, rows)] if rows else []) + describe_ranking(result)

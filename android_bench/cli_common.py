@@ -1,0 +1,174 @@
+"""What the verbs of `nasfpn-lite android` share: choosing phones and a runner, options of a session."""
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasfpn_lite.android_bench.cooling import Pace
+from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet
+from nasfpn_lite.android_bench.record_files import AnyResult
+from nasfpn_lite.android_bench.session import Control
+from nasfpn_lite.android_bench.session_options import ACCEPTABLE, DEFAULT_ROUNDS, LEAST_ROUNDS, SessionOptions
+from nasfpn_lite.android_bench.topology import CLUSTER_NAMES
+from nasfpn_lite.cli.common import positive_int
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.adb import Adb
+    from nasfpn_lite.android_bench.device import Device
+    from nasfpn_lite.android_bench.runners import Runner
+
+RUNNERS = ("benchmark_model", "nasfpn_runner")
+_XNNPACK = {"on": True, "off": False, "runner": None}
+
+logger = logging.getLogger(__name__)
+
+
+def add_phone_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --serial and --adb."""
+    parser.add_argument(
+        "-s", "--serial", action="append", help="a phone, as `android devices` names it; repeatable (default: all)"
+    )
+    parser.add_argument("--adb", type=Path, metavar="PATH", help="the program adb (default: the one on PATH)")
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --runner and --benchmark-binary."""
+    parser.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        default=RUNNERS[0],
+        help="what measures on the phone: TensorFlow's benchmark_model, or the project's own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--benchmark-binary", type=Path, metavar="PATH", help="benchmark_model (default: the one litert-cli downloaded)"
+    )
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what becomes of `SessionOptions`, and where results go."""
+    default = SessionOptions()
+    add = parser.add_argument
+    add("--cores", default=default.cores, help=f"{', '.join(CLUSTER_NAMES)} or a mask in hex (default: %(default)s)")
+    add("--threads", type=positive_int, default=default.threads, help="of the runner (default: %(default)s)")
+    add(
+        "--rounds",
+        type=positive_int,
+        default=DEFAULT_ROUNDS,
+        help=f"turns of each file, at least {LEAST_ROUNDS} (default: %(default)s)",
+    )
+    add("--runs", type=positive_int, default=default.runs, help="in a turn, at least (default: %(default)s)")
+    add("--warmup-runs", type=int, default=default.warmup_runs, metavar="N", help="before them (default: %(default)s)")
+    add("--min-seconds", type=float, default=default.min_s, help="of a turn's runs (default: %(default)s)")
+    add(
+        "--xnnpack",
+        choices=list(_XNNPACK),
+        default="on",
+        help="`runner` says nothing to the runner: some builds know no such switch (default: %(default)s)",
+    )
+    add("--cool-below", type=float, default=default.cool_below_c, metavar="C", help="of skin and battery, in °C")
+    add("--wait-minutes", type=float, default=default.patience_s / 60, help="for a cool, quiet phone, at most")
+    add("--repeats", type=int, default=default.repeats, metavar="N", help="rounds to discard before giving up")
+    add(
+        "--accept",
+        action="append",
+        default=[],
+        choices=ACCEPTABLE,
+        metavar="DOUBT",
+        help=f"take figures in spite of a doubt: {', '.join(ACCEPTABLE)}; repeatable, and named in the record",
+    )
+    add("--min-coverage", type=float, default=0.0, metavar="SHARE", help="fail if delegates run less of the operators")
+    add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="(default: %(default)s)")
+    add("--restart", action="store_true", help="drop the journal of an unfinished session instead of going on with it")
+
+
+def to_options(args: argparse.Namespace) -> SessionOptions:
+    """Returns what the arguments of `add_session_arguments` ask for."""
+    return SessionOptions(
+        threads=args.threads,
+        cores=args.cores,
+        rounds=args.rounds,
+        runs=args.runs,
+        warmup_runs=args.warmup_runs,
+        min_s=args.min_seconds,
+        xnnpack=_XNNPACK[args.xnnpack],
+        cool_below_c=args.cool_below,
+        patience_s=60 * args.wait_minutes,
+        repeats=args.repeats,
+        accepted=tuple(dict.fromkeys(args.accept)),
+        min_coverage=args.min_coverage,
+    )
+
+
+def open_adb(args: argparse.Namespace) -> "Adb":
+    """Finds adb."""
+    from nasfpn_lite.android_bench.adb import Adb
+
+    return Adb(args.adb)
+
+
+def list_serials(adb: "Adb", asked: list[str] | None) -> list[str]:
+    """Returns the phones asked for, or all that are attached.
+
+    One that is not ready is among them: it fails by itself, instead of being left out in silence.
+
+    Raises:
+        AdbError: None is attached.
+    """
+    if asked:
+        return list(dict.fromkeys(asked))
+    from nasfpn_lite.android_bench.device import choose_device
+
+    listed = adb.list_devices()
+    if not listed:
+        choose_device(adb)  # says what to do
+    return [item.serial for item in listed]
+
+
+def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
+    """Finds the runner asked for, for this phone's processor.
+
+    Raises:
+        RunnerError: It is not there, or not for this processor.
+    """
+    from nasfpn_lite.android_bench.runners import find_benchmark_binary, find_own_runner
+
+    abi = device.get_property("ro.product.cpu.abi") or "unknown"
+    return find_own_runner(abi) if args.runner == "nasfpn_runner" else find_benchmark_binary(args.benchmark_binary, abi)
+
+
+def run_fleet(
+    args: argparse.Namespace,
+    label: str,
+    run: Callable[["Device", "Runner", SessionOptions, Control], AnyResult],
+) -> tuple[Outcome, ...]:
+    """Runs one measurement on each phone that the arguments ask for.
+
+    Args:
+        label: In the names of the files.
+        run: Measures one phone.
+    """
+    from nasfpn_lite.android_bench.device import Device
+
+    adb, options, stop = open_adb(args), to_options(args), threading.Event()
+    # Two phones of one kind must not build the same runner at once.
+    building = threading.Lock()
+
+    def run_one(place: Place) -> AnyResult:
+        device = Device(adb, place.serial)
+        device.check_ready()
+        with building:
+            runner = find_runner(args, device)
+        control = Control(place.journal, args.restart, _make_progress(place.serial), Pace(stop))
+        return run(device, runner, options, control)
+
+    places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
+    return measure_fleet(places, run_one, stop=stop)
+
+
+def _make_progress(serial: str) -> Callable[[str], None]:
+    say = logger.info if sys.stderr.isatty() else logger.debug
+    return lambda text: say("%s: %s", serial, text)

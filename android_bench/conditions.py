@@ -1,0 +1,260 @@
+"""The state of a phone around a measurement: clocks, heat, battery, screen; and what of it spoils a figure."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nasfpn_lite.android_bench.phone_files import read_many, to_int
+from nasfpn_lite.android_bench.topology import CPU_FOLDER, parse_core_list
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.device import Device
+
+HOT_C = 37.0  # of skin or battery; a phone at rest in a warm room stays below it
+BUSY_LOAD = 2.0  # of the load average per core; the kernels of some phones count one per core at rest
+
+# Why a figure may be not trustworthy, by the short names with which a user accepts it.
+DOUBT_CODES = (
+    "throttled",
+    "hot_start",
+    "governor_changed",
+    "capped",
+    "core_lost",
+    "battery_saver",
+    "screen_on",
+    "busy",
+)
+
+_CORE_FILES = ("scaling_governor", "scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq")
+_FILES = (
+    f"{CPU_FOLDER}/online",
+    "/proc/loadavg",
+    *(f"{CPU_FOLDER}/cpu[0-9]*/cpufreq/{name}" for name in _CORE_FILES),
+)
+_COMMANDS = {
+    "model": "getprop ro.product.model",
+    "fingerprint": "getprop ro.build.fingerprint",
+    "abi": "getprop ro.product.cpu.abi",
+    "sdk": "getprop ro.build.version.sdk",
+    "simulated": "getprop ro.nasfpn.simulated",
+    "thermal": "dumpsys thermalservice",
+    "battery": "dumpsys battery",
+    # The whole of it is thousands of lines.
+    "power": "dumpsys power | grep mWakefulness=",
+    "saver": "settings get global low_power",
+}
+
+
+@dataclass(frozen=True)
+class CoreClock:
+    """One core's clock. Unreadable parts are None.
+
+    Attributes:
+        current_khz: At the moment of reading, mostly at rest.
+        allowed_khz: The most that the system lets it do now; lowered against heat and for the battery.
+        hardware_khz: The most that it can do.
+    """
+
+    core: int
+    governor: str | None
+    current_khz: int | None
+    allowed_khz: int | None
+    hardware_khz: int | None
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """One sensor as the phone's hardware layer reports it now.
+
+    Attributes:
+        kind: Android's number: 0 CPU, 1 GPU, 2 battery, 3 skin.
+        status: Android's throttling level of this sensor; 0 is none.
+    """
+
+    name: str
+    kind: int
+    value_c: float
+    status: int
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a phone said of itself at one moment. What it did not say is None."""
+
+    model: str | None
+    fingerprint: str | None
+    abi: str | None
+    sdk: int | None
+    simulated: bool
+    clocks: tuple[CoreClock, ...]
+    temperatures: tuple[Temperature, ...] | None
+    thermal_status: int | None
+    battery_percent: int | None
+    battery_charging: bool | None
+    battery_c: float | None
+    battery_saver: bool | None
+    screen_on: bool | None
+    load_average: float | None
+
+    def hottest_outside_c(self) -> float | None:
+        """Returns the highest of skin and battery, which stay warm after the cores have cooled within seconds."""
+        outside = [item.value_c for item in self.temperatures or () if item.kind in (2, 3)]
+        values = outside if self.battery_c is None else [*outside, self.battery_c]
+        return max(values, default=None)
+
+
+def read_conditions(device: "Device") -> Conditions:
+    """Asks a phone for its state, in one round trip."""
+    return parse_conditions(read_many(device, files=_FILES, commands=_COMMANDS))
+
+
+def parse_conditions(texts: Mapping[str, str]) -> Conditions:
+    """Builds the record of what `read_conditions` reads: name or path -> text."""
+    thermal, battery = texts.get("thermal", ""), texts.get("battery", "")
+    level = to_int(_find(r"^\s*level: (\d+)", battery))
+    tenths_c = to_int(_find(r"^\s*temperature: (-?\d+)", battery))
+    return Conditions(
+        model=texts.get("model"),
+        fingerprint=texts.get("fingerprint"),
+        abi=texts.get("abi"),
+        sdk=to_int(texts.get("sdk")),
+        simulated=texts.get("simulated") == "1" or texts.get("fingerprint", "").startswith("simulated/"),
+        clocks=_parse_clocks(texts),
+        temperatures=parse_temperatures(thermal),
+        thermal_status=to_int(_find(r"^Thermal Status: (\d+)", thermal)),
+        battery_percent=level,
+        battery_charging=_parse_charging(battery),
+        battery_c=None if tenths_c is None else tenths_c / 10,
+        battery_saver={"1": True, "0": False}.get(texts.get("saver", "").strip()),
+        screen_on=_parse_screen(texts.get("power", "")),
+        load_average=_to_float(_find(r"^([\d.]+) ", texts.get("/proc/loadavg", ""))),
+    )
+
+
+def parse_temperatures(dump: str) -> tuple[Temperature, ...] | None:
+    """Reads `dumpsys thermalservice`: the block of the hardware layer only, since the cached block is stale.
+
+    Returns:
+        None where that block is missing or empty.
+    """
+    _, found, rest = dump.partition("Current temperatures from HAL:")
+    if not found:
+        return None
+    # The block ends with the next line that is not indented.
+    block = re.split(r"^\S", rest.lstrip("\n"), maxsplit=1, flags=re.MULTILINE)[0]
+    pattern = r"Temperature\{mValue=([-\d.eE+]+), mType=(-?\d+), mName=(.*?), mStatus=(-?\d+)\}"
+    items = [
+        Temperature(name, int(kind), float(value), int(status))
+        for value, kind, name, status in re.findall(pattern, block)
+    ]
+    return tuple(items) or None
+
+
+def _parse_clocks(texts: Mapping[str, str]) -> tuple[CoreClock, ...]:
+    clocks = []
+    for core in parse_core_list(texts.get(f"{CPU_FOLDER}/online", "")):
+        governor, current, allowed, hardware = (
+            texts.get(f"{CPU_FOLDER}/cpu{core}/cpufreq/{name}") for name in _CORE_FILES
+        )
+        clocks.append(CoreClock(core, governor, to_int(current), to_int(allowed), to_int(hardware)))
+    return tuple(clocks)
+
+
+def _parse_charging(battery: str) -> bool | None:
+    powered = re.findall(r"^\s*\w+(?: \w+)* powered: (true|false)", battery, re.MULTILINE)
+    return "true" in powered if powered else None
+
+
+def _parse_screen(power: str) -> bool | None:
+    state = _find(r"mWakefulness=(\w+)", power)
+    return None if state is None else state in ("Awake", "Dreaming")
+
+
+def _find(pattern: str, text: str) -> str | None:
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _to_float(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a figure is not trustworthy.
+
+    Attributes:
+        code: One of DOUBT_CODES.
+        passes: It may be gone after a while; else only the user can mend it.
+    """
+
+    code: str
+    text: str
+    passes: bool
+
+
+def find_doubts(
+    before: Conditions, after: Conditions, *, cores: Collection[int] | None = None, hot_c: float = HOT_C
+) -> tuple[Doubt, ...]:
+    """Says why what was measured between two readings is not trustworthy; nothing if it is.
+
+    Args:
+        after: `before` itself tells whether a measurement may begin.
+        cores: Those that ran; None for all.
+        hot_c: Skin or battery above it count as a hot start.
+    """
+    doubts = [*_find_heat(before, after, hot_c), *_find_clock_doubts(before, after, cores)]
+    if before.battery_saver or after.battery_saver:
+        doubts.append(Doubt("battery_saver", "battery saver is on: switch it off in the phone's settings", False))
+    if before.screen_on or after.screen_on:
+        doubts.append(Doubt("screen_on", "the screen is on: switch it off by its key", False))
+    if before.load_average is not None and before.clocks and before.load_average > BUSY_LOAD * len(before.clocks):
+        text = f"other programs keep the phone busy: load {before.load_average:g} on {len(before.clocks)} cores"
+        doubts.append(Doubt("busy", text, True))
+    return tuple(doubts)
+
+
+def _find_heat(before: Conditions, after: Conditions, hot_c: float) -> list[Doubt]:
+    doubts = []
+    status = max(before.thermal_status or 0, after.thermal_status or 0)
+    sensors = {item.name for state in (before, after) for item in state.temperatures or () if item.status > 0}
+    if status or sensors:
+        named = f" ({', '.join(sorted(sensors))})" if sensors else ""
+        doubts.append(Doubt("throttled", f"the phone throttles against heat: thermal status {status}{named}", True))
+    hottest_c = before.hottest_outside_c()
+    if hottest_c is not None and hottest_c > hot_c:
+        text = f"hot start: skin or battery at {hottest_c:g} °C, above {hot_c:g} °C"
+        doubts.append(Doubt("hot_start", text, True))
+    return doubts
+
+
+def _find_clock_doubts(before: Conditions, after: Conditions, cores: Collection[int] | None) -> list[Doubt]:
+    doubts = []
+    later = {clock.core: clock for clock in after.clocks}
+    for clock in (clock for clock in before.clocks if cores is None or clock.core in cores):
+        if clock.core not in later:
+            doubts.append(Doubt("core_lost", f"core {clock.core} went offline", True))
+            continue
+        then = later[clock.core]
+        if clock.governor and then.governor and clock.governor != then.governor:
+            text = f"the governor of core {clock.core} changed from {clock.governor} to {then.governor}"
+            doubts.append(Doubt("governor_changed", text, True))
+        allowed = [khz for khz in (clock.allowed_khz, then.allowed_khz) if khz is not None]
+        if allowed and clock.hardware_khz is not None and min(allowed) < clock.hardware_khz:
+            text = f"core {clock.core} may run at {min(allowed) / 1000:g} of {clock.hardware_khz / 1000:g} MHz only"
+            doubts.append(Doubt("capped", text, True))
+    return doubts
+
+
+def find_notes(conditions: Conditions) -> tuple[str, ...]:
+    """Says what does not spoil a figure but belongs beside it."""
+    notes = []
+    if conditions.battery_charging:
+        notes.append("the phone was charging, which warms it")
+    unwatched = conditions.thermal_status is None and conditions.temperatures is None
+    if unwatched and all(clock.allowed_khz is None for clock in conditions.clocks):
+        notes.append("the phone tells neither heat nor clocks: throttling would go unseen")
+    if all(clock.governor is None for clock in conditions.clocks):
+        notes.append("the phone does not tell its governor")
+    return tuple(notes)

@@ -1,0 +1,102 @@
+"""All phones at once: each with its own thread, journal and result file; one that fails does not stop the others."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasfpn_lite.android_bench.record_files import AnyResult, to_file_stem, write_record
+from nasfpn_lite.errors import UserError
+
+EXIT_OK = 0
+EXIT_NOT_TRUSTWORTHY = 1
+EXIT_PHONE_FAILED = 2  # as for every error that a user can mend
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a phone's files lie.
+
+    Attributes:
+        journal: Of a session under way; gone when its result is written.
+        label: Short name of the kind of run, in the names of the files.
+    """
+
+    folder: Path
+    serial: str
+    label: str = "bench"
+
+    @property
+    def journal(self) -> Path:
+        """Returns the path of the journal: one for each phone and kind of run."""
+        return self.folder / f"{to_file_stem(self.serial)}-{self.label}.journal.jsonl"
+
+    def result_path(self, finished: str) -> Path:
+        """Returns a free path for a result: one for each phone and run.
+
+        Args:
+            finished: UTC, as "2026-01-31T12:00:00Z".
+        """
+        stem = f"{to_file_stem(self.serial)}-{self.label}-{finished.replace(':', '').replace('-', '')}"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
+        return next(path for name in names if not (path := self.folder / f"{name}.json").exists())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one phone: a result in a file, or an error."""
+
+    serial: str
+    result: AnyResult | None
+    file: Path | None
+    error: UserError | None
+
+    @property
+    def exit_code(self) -> int:
+        """Returns the phone's part in the exit code."""
+        if self.result is None:
+            return EXIT_PHONE_FAILED
+        trusted = all(getattr(file, "verdict", "trustworthy") == "trustworthy" for file in self.result.files)
+        return EXIT_OK if self.result.verdict == "trustworthy" and trusted else EXIT_NOT_TRUSTWORTHY
+
+
+def measure_fleet(
+    places: Sequence[Place], run: Callable[[Place], AnyResult], *, stop: threading.Event
+) -> tuple[Outcome, ...]:
+    """Runs all phones in parallel and writes each one's file as soon as it is done.
+
+    Args:
+        run: Measures one phone.
+        stop: Is set on Ctrl-C; `run` should then end soon.
+
+    Returns:
+        One outcome for each place, in their order.
+    """
+    if len(places) == 1:  # in this thread, where Ctrl-C ends even a turn that is under way
+        return (_run_one(places[0], run),)
+    with ThreadPoolExecutor(max_workers=max(1, len(places)), thread_name_prefix="phone") as pool:
+        futures: list[Future[Outcome]] = [pool.submit(_run_one, place, run) for place in places]
+        try:
+            wait(futures)
+        except BaseException:
+            stop.set()
+            raise
+    return tuple(future.result() for future in futures)
+
+
+def _run_one(place: Place, run: Callable[[Place], AnyResult]) -> Outcome:
+    try:
+        result = run(place)
+        path = place.result_path(result.origin.finished)
+        write_record(path, result)
+    except UserError as error:
+        return Outcome(place.serial, None, None, error)
+    # Only now, when its result is safe.
+    place.journal.unlink(missing_ok=True)
+    return Outcome(place.serial, result, path, None)
+
+
+def find_exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Returns the worst of all phones: 2 if one failed, 1 if figures of one are not trustworthy, else 0."""
+    return max((outcome.exit_code for outcome in outcomes), default=EXIT_PHONE_FAILED)

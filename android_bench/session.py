@@ -1,0 +1,182 @@
+"""A session: files measured against each other on one phone, from the first look at it to the verdict."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasfpn_lite.android_bench.conditions import Conditions, find_notes, read_conditions
+from nasfpn_lite.android_bench.cooling import Fitness, Pace
+from nasfpn_lite.android_bench.figures import split_rounds, summarize
+from nasfpn_lite.android_bench.journal import Journal
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
+from nasfpn_lite.android_bench.records import SCHEMA, VERSION, HowMeasured, Origin, Phone, SessionResult
+from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
+from nasfpn_lite.android_bench.session_options import SessionOptions
+from nasfpn_lite.android_bench.topology import read_topology
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.device import Device
+    from nasfpn_lite.android_bench.runners import Runner
+
+
+def say_nothing(text: str) -> None:
+    """Takes a line of progress and drops it."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What surrounds a session.
+
+    Attributes:
+        journal: Its journal; None for a session that cannot be resumed.
+        restart: Drop a journal that is there.
+        progress: Takes a line for each step.
+    """
+
+    journal: Path | None = None
+    restart: bool = False
+    progress: Callable[[str], None] = say_nothing
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A phone as it is found.
+
+    Attributes:
+        cores: Numbers of those that will run.
+    """
+
+    phone: Phone
+    cores: tuple[int, ...]
+    before: Conditions
+
+
+def measure(
+    device: "Device",
+    files: Sequence[ModelFile],
+    runner: "Runner",
+    options: SessionOptions,
+    *,
+    control: Control | None = None,
+) -> SessionResult:
+    """Measures files against each other on a phone; goes on with the session of the journal, if there is one.
+
+    Raises:
+        JournalError: The journal is of another session.
+        SessionError: A file cannot be run.
+        AdbError: The phone went away; the journal keeps what was done.
+    """
+    from nasfpn_lite.android_bench.turns import Bench
+
+    control = control or Control()
+    device.check_ready()
+    started = now_utc()
+    start = look_at_phone(device, options)
+    plan = Plan(tuple(file.name for file in files), options.rounds, options.repeats, to_fitness(options, start.cores))
+    with ExitStack() as stack:
+        path = control.journal or Path(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
+        if control.restart:
+            path.unlink(missing_ok=True)
+        journal = stack.enter_context(Journal(path, describe_session(start.phone, files, runner.name, options)))
+        bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
+        hands = Hands(
+            read=lambda: read_conditions(device),
+            take_turn=bench.take,
+            warm_up=bench.warm_up,
+            pace=control.pace,
+            say=control.progress,
+        )
+        measured = measure_rounds(plan, hands, journal)
+    origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc())
+    return to_result(files, start, how_measured(runner.name, options), measured, origin)
+
+
+def look_at_phone(device: "Device", options: SessionOptions) -> Start:
+    """Reads what the phone is, and chooses its cores.
+
+    Raises:
+        TopologyError: It has no such cores.
+    """
+    before, topology = read_conditions(device), read_topology(device)
+    cores = topology.select(options.cores, options.threads)
+    oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
+    phone = Phone(
+        serial=device.serial,
+        model=before.model,
+        fingerprint=before.fingerprint,
+        abi=before.abi,
+        sdk=before.sdk,
+        simulated=before.simulated,
+        clusters=topology.clusters,
+        cores=options.cores,
+        mask=topology.mask(options.cores, options.threads),
+        notes=(*oddities, *find_notes(before)),
+    )
+    return Start(phone, cores, before)
+
+
+def to_fitness(options: SessionOptions, cores: Sequence[int]) -> Fitness:
+    """Returns what the options ask of a phone."""
+    return Fitness(cores, options.accepted, options.cool_below_c, options.patience_s)
+
+
+def how_measured(runner: str, options: SessionOptions) -> HowMeasured:
+    """Returns the part of the options that belongs beside the figures."""
+    return HowMeasured(
+        runner=runner,
+        threads=options.threads,
+        xnnpack=options.xnnpack,
+        runs=options.runs,
+        warmup_runs=options.warmup_runs,
+        min_s=options.min_s,
+        rounds=options.rounds,
+        accepted=options.accepted,
+    )
+
+
+def describe_session(phone: Phone, files: Sequence[ModelFile], runner: str, options: SessionOptions) -> dict[str, Any]:
+    """Returns what makes two sessions the same, for the journal."""
+    return {
+        "serial": phone.serial,
+        "fingerprint": phone.fingerprint,
+        "mask": phone.mask,
+        "runner": runner,
+        "files": [[file.name, file.sha256] for file in files],  # the order of the turns too
+        "options": asdict(options),
+    }
+
+
+def to_result(
+    files: Sequence[ModelFile], start: Start, how: HowMeasured, measured: Measured, origin: Origin
+) -> SessionResult:
+    """Puts the record together, with the verdict."""
+    figures = tuple(
+        summarize(
+            file,
+            split_rounds(measured.rounds, index),
+            runner=how.runner,
+            reasons=measured.reasons,
+            coverage=measured.coverages[index],
+            accepted=how.accepted,
+        )
+        for index, file in enumerate(files)
+    )
+    return SessionResult(
+        schema=SCHEMA,
+        version=VERSION,
+        origin=origin,
+        phone=start.phone,
+        how=how,
+        verdict="not trustworthy" if measured.reasons else "trustworthy",
+        reasons=measured.reasons,
+        files=figures,
+        rounds=measured.rounds,
+        discarded=measured.discarded,
+        before=measured.rounds[0].before if measured.rounds else start.before,
+        after=measured.last or start.before,
+    )

@@ -1,0 +1,65 @@
+"""How a session measures; the defaults are those of the published Pixel figures: one thread on one big core."""
+
+from dataclasses import dataclass
+
+from nasfpn_lite.android_bench.conditions import DOUBT_CODES, HOT_C
+from nasfpn_lite.errors import UserError
+
+LEAST_ROUNDS = 5
+DEFAULT_ROUNDS = 6  # the fewest with a 95 % interval
+SPREAD = "spread"  # a doubt about a file's figures, not about the phone
+ACCEPTABLE = (*DOUBT_CODES, SPREAD)
+
+
+class SessionError(UserError):
+    """Options that no session can have, or a file that cannot be measured."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How to measure.
+
+    Attributes:
+        cores: "big", "mid", "little", "all", or a mask in hex.
+        runs: In a turn, at least so many, for at least `min_s` and at most `max_s`.
+        xnnpack: None leaves it to the runner; some builds know no such switch.
+        cool_below_c: Skin and battery, before a round begins.
+        patience_s: How long to wait until the phone is cool and quiet.
+        repeats: Rounds that may be discarded before the session gives up.
+        accepted: Doubts that the user takes, by their codes.
+        min_coverage: Least share of the operators that delegates must run, 0 to 1; 0 asks nothing.
+    """
+
+    threads: int = 1
+    cores: str = "big"
+    rounds: int = DEFAULT_ROUNDS
+    runs: int = 50
+    warmup_runs: int = 1
+    min_s: float = 1.0
+    max_s: float = 150.0
+    xnnpack: bool | None = True
+    cool_below_c: float = HOT_C
+    patience_s: float = 600.0
+    repeats: int = 3
+    accepted: tuple[str, ...] = ()
+    min_coverage: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rounds < LEAST_ROUNDS:
+            raise SessionError(f"expected at least {LEAST_ROUNDS} rounds, got {self.rounds}: fewer show no spread")
+        for name in ("threads", "runs", "max_s"):
+            if getattr(self, name) <= 0:
+                raise SessionError(f"expected {name} above 0, got {getattr(self, name)}")
+        for name in ("warmup_runs", "min_s", "patience_s", "repeats"):
+            if getattr(self, name) < 0:
+                raise SessionError(f"expected {name} of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.min_coverage <= 1:
+            raise SessionError(f"expected a coverage of 0 to 1, got {self.min_coverage}: 1 is every operator")
+        unknown = [code for code in self.accepted if code not in ACCEPTABLE]
+        if unknown:
+            raise SessionError(f"cannot accept {', '.join(unknown)}: expected of {', '.join(ACCEPTABLE)}")
+
+    @property
+    def turn_timeout_s(self) -> float:
+        """Returns a bound for one turn: warm-up and runs may take `max_s` each, loading a slow phone the rest."""
+        return 2 * self.max_s + 120.0

@@ -1,0 +1,218 @@
+"""Sessions as one HTML page: figures with their runner, what they were measured under, and what is not trustworthy."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import PurePath
+
+from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
+from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.record_files import AnyResult
+from nasfpn_lite.android_bench.records import FileFigures, HowMeasured, Phone, SessionResult
+from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.benchmarks.report_charts import Bar, Line, draw_bars, draw_lines
+from nasfpn_lite.benchmarks.report_page import fill_page
+
+SIMULATED = "simulated"
+SIMULATED_NOTE = "This is a simulated phone: its figures show that the harness works, and nothing about any phone."
+
+_LONGEST_LABEL = 26  # characters that a chart has room for
+_VALUE_WIDTH = 250
+_SERIES = 3  # curves that a chart can tell apart
+
+
+def make_page(results: Sequence[AnyResult]) -> str:
+    """Returns the page of sessions and sustained runs."""
+    sections = [_render_result(result) for result in results]
+    phones = ", ".join(dict.fromkeys(name_phone(result.phone) for result in results))
+    return fill_page(title="Latency on phones", subtitle=phones, body="\n".join(sections))
+
+
+def name_phone(phone: Phone) -> str:
+    """Returns a phone's name for people; a simulated one is called so."""
+    return f"{phone.model or 'unknown phone'} ({phone.serial}{', ' + SIMULATED if phone.simulated else ''})"
+
+
+def describe_how(phone: Phone, how: HowMeasured) -> str:
+    """Says in a line how the figures came about."""
+    threads = "1 thread" if how.threads == 1 else f"{how.threads} threads"
+    xnnpack = {True: "XNNPACK on", False: "XNNPACK off", None: "XNNPACK as the runner has it"}[how.xnnpack]
+    return f"{how.runner}, {threads} on cores {phone.cores} (mask {phone.mask}), {xnnpack}, {how.runs} runs a turn"
+
+
+def _render_result(result: AnyResult) -> str:
+    if isinstance(result, SessionResult):
+        parts = [_render_bars(result), _render_table(result), _render_ratios(result), _render_discarded(result)]
+    else:
+        parts = [_render_curves(result), _render_drifts(result)]
+    notes = [describe_how(result.phone, result.how) + f"; finished {result.origin.finished}", *result.phone.notes]
+    if result.phone.simulated:
+        notes.insert(0, SIMULATED_NOTE)
+    if result.how.accepted:
+        notes.append(f"accepted by the user: {', '.join(result.how.accepted)}")
+    verdict = f"Not trustworthy: {'; '.join(result.reasons)}" if result.reasons else ""
+    return (
+        f"<section><h2>{escape(name_phone(result.phone))}</h2>\n{_paragraphs([verdict])}{_paragraphs(notes)}"
+        f"{''.join(parts)}{_render_conditions(result)}</section>"
+    )
+
+
+def _label(phone: Phone, runner: str) -> str:
+    return f"{runner}, {SIMULATED}" if phone.simulated else runner
+
+
+def _render_bars(result: SessionResult) -> str:
+    bars = [
+        Bar(
+            _shorten(file.file),
+            file.latency_ms_p50,
+            escape(f"{format_ms(file.latency_ms_p50)} ms, {_label(result.phone, file.runner)}"),
+            file.latency_ms_ci,
+        )
+        for file in result.files
+        if file.latency_ms_p50 is not None
+    ]
+    if not bars:
+        return ""
+    note = "Median over rounds of a run's latency; whiskers: its interval, of 95 % from six rounds on."
+    return draw_bars(bars, title="Latency per file", value_width=_VALUE_WIDTH) + _paragraphs([note])
+
+
+def _render_table(result: SessionResult) -> str:
+    head = ("file", "ms", "interval", "p90 ms", "start ms", "peak MB", "file MB", "delegates", "runner", "verdict")
+    return _table(head, [_to_row(result.phone, file) for file in result.files])
+
+
+def _to_row(phone: Phone, file: FileFigures) -> list[str]:
+    interval = file.latency_ms_ci
+    return [
+        file.file,
+        _ms(file.latency_ms_p50),
+        "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
+        _ms(file.latency_ms_p90),
+        _number(file.init_ms, "{:.1f}"),
+        _number(file.peak_memory_bytes, "{:.1f}", 1e-6),
+        _number(file.size_bytes, "{:.2f}", 1e-6),
+        file.coverage.text if file.coverage else "–",
+        _label(phone, file.runner),
+        file.verdict if not file.reasons else f"{file.verdict}: {'; '.join(file.reasons)}",
+    ]
+
+
+def _render_ratios(result: SessionResult) -> str:
+    label = _label(result.phone, result.how.runner)
+    lines = [f"{ratio.text} [{label}]" for ratio in compare_all(result)]
+    return _paragraphs([*lines, *find_slow_int8(result)])
+
+
+def _render_discarded(result: SessionResult) -> str:
+    return _paragraphs(
+        [
+            f"Round {item.number}, attempt {item.attempt}, was discarded: {'; '.join(item.reasons)}"
+            for item in result.discarded
+        ]
+    )
+
+
+def _render_curves(result: SustainedResult) -> str:
+    label = _label(result.phone, result.how.runner)
+    lines = [
+        Line(_shorten(file.file, 14), [(cycle.minutes, cycle.latencies_ms[index]) for cycle in result.cycles])
+        for index, file in enumerate(result.files)
+    ]
+    charts = "".join(
+        draw_lines(lines[start : start + _SERIES], title="Latency over time", x_label="minutes")
+        for start in range(0, len(lines), _SERIES)
+    )
+    return f"<h3>{escape(f'Latency in ms over time [{label}]')}</h3>{charts}" if charts else ""
+
+
+def _render_drifts(result: SustainedResult) -> str:
+    head = ("file", "first minute ms", "last minute ms", "times as long", "runner")
+    rows = [
+        [
+            file.file,
+            format_ms(file.first_ms),
+            format_ms(file.last_ms),
+            f"{file.slowdown:.2f}",
+            _label(result.phone, file.runner),
+        ]
+        for file in result.files
+    ]
+    return (_table(head, rows) if rows else "") + _paragraphs(describe_ranking(result))
+
+
+def describe_ranking(result: SustainedResult) -> list[str]:
+    """Says whether the ranking at the end is the ranking at the start; nothing for less than two files."""
+    ranking = result.ranking
+    if ranking is None or len(ranking.first) < 2:
+        return []
+    if ranking.order == "not shown":
+        return ["Too few turns to compare the ranking of the first minute with that of the last: take more minutes."]
+    text = f"The ranking at the end is {'' if ranking.order == 'the same' else 'not '}the ranking at the start"
+    turned = [f"{fast} is faster than {slow} only in the end" for fast, slow in ranking.turned]
+    return [f"{text}: {'; '.join(turned) or ', '.join(ranking.last)}."]
+
+
+def _render_conditions(result: AnyResult) -> str:
+    before, after = list_conditions(result.before), list_conditions(result.after)
+    rows = [[name, first, last] for (name, first), (_, last) in zip(before, after, strict=True)]
+    phone = result.phone
+    facts = f"{phone.fingerprint or 'unknown build'}, {phone.abi or 'unknown ABI'}, API {phone.sdk or 'unknown'}"
+    versions = ", ".join(f"{name} {version}" for name, version in result.origin.versions.items())
+    commit = f", commit {result.origin.commit}" if result.origin.commit else ""
+    return "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit])
+
+
+def list_conditions(state: Conditions) -> list[tuple[str, str]]:
+    """Returns names and texts of what a phone said of itself."""
+    temperatures = ", ".join(f"{item.name} {item.value_c:g}" for item in state.temperatures or ())
+    governors = ", ".join(dict.fromkeys(clock.governor or "unknown" for clock in state.clocks))
+    allowed = ", ".join(dict.fromkeys(_number(clock.allowed_khz, "{:g}", 1e-3) for clock in state.clocks))
+    return [
+        ("thermal status", _number(state.thermal_status, "{:g}")),
+        ("temperatures, °C", temperatures or "–"),
+        ("governors", governors or "–"),
+        ("allowed MHz", allowed or "–"),
+        ("battery, %", _number(state.battery_percent, "{:g}")),
+        ("battery, °C", _number(state.battery_c, "{:g}")),
+        ("charging", _yes_no(state.battery_charging)),
+        ("battery saver", _yes_no(state.battery_saver)),
+        ("screen on", _yes_no(state.screen_on)),
+        ("load average", _number(state.load_average, "{:g}")),
+    ]
+
+
+def format_ms(value_ms: float) -> str:
+    """Returns two decimals, or for less than a millisecond three digits."""
+    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:.3g}"
+
+
+def _yes_no(value: bool | None) -> str:
+    return "–" if value is None else "yes" if value else "no"
+
+
+def _ms(value_ms: float | None) -> str:
+    return "–" if value_ms is None else format_ms(value_ms)
+
+
+def _number(value: float | None, form: str, factor: float = 1.0) -> str:
+    return "–" if value is None else form.format(value * factor)
+
+
+def _shorten(name: str, longest: int = _LONGEST_LABEL) -> str:
+    """Returns the end of a path, which tells files apart better than its beginning."""
+    short = PurePath(name).name
+    return short if len(short) <= longest else "…" + short[1 - longest :]
+
+
+def _paragraphs(texts: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{escape(text)}</p>' for text in texts if text)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    titles = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,165 @@
+"""Latency under lasting load: the curve over time, the first minute against the last, and whether the order stays."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from nasfpn_lite.android_bench.compare_files import find_winner
+from nasfpn_lite.android_bench.conditions import Conditions, read_conditions
+from nasfpn_lite.android_bench.cooling import wait_until_fit
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
+from nasfpn_lite.android_bench.records import Origin, Turn
+from nasfpn_lite.android_bench.session import Control, how_measured, look_at_phone, to_fitness
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.sustained_record import (
+    SUSTAINED_SCHEMA,
+    SUSTAINED_VERSION,
+    Cycle,
+    Drift,
+    Order,
+    Ranking,
+    SustainedResult,
+)
+from nasfpn_lite.benchmarks.statistics import Estimate, estimate_median, percentile
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.device import Device
+    from nasfpn_lite.android_bench.runners import Runner
+
+WINDOW_MINUTES = 1.0
+LEAST_CYCLES = 6  # the fewest with a 95 % interval; slow files widen the window to them
+
+# What heat does is the result here; these spoil it all the same.
+_SPOILING = ("governor_changed", "battery_saver", "screen_on")
+
+
+def measure_sustained(
+    device: "Device",
+    files: Sequence[ModelFile],
+    runner: "Runner",
+    options: SessionOptions,
+    *,
+    minutes: float,
+    control: Control | None = None,
+) -> SustainedResult:
+    """Keeps a phone busy with turns A B C A B C for minutes, without any rest.
+
+    It cannot be resumed: a phone that rested is another phone.
+
+    Raises:
+        SessionError: The time is not above 0, or a file cannot be run.
+        AdbError: The phone went away.
+    """
+    from nasfpn_lite.android_bench.turns import Bench
+
+    if minutes <= 0:
+        raise SessionError(f"expected a time above 0 minutes, got {minutes}")
+    control = control or Control()
+    device.check_ready()
+    started, start = now_utc(), look_at_phone(device, options)
+    fitness = to_fitness(options, start.cores)
+
+    def read() -> Conditions:
+        return read_conditions(device)
+
+    before, reasons = wait_until_fit(read, fitness, control.pace, say=control.progress, first=start.before)
+    cycles: tuple[Cycle, ...] = ()
+    if not reasons:
+        with Bench(device, files, runner, options, start.phone.mask) as bench:
+            bench.warm_up()
+            cycles = run_cycles(len(files), bench.take, read, minutes=minutes, control=control)
+    after = read()
+    spoiling = tuple(doubt.text for doubt in fitness.find_doubts(before, after) if doubt.code in _SPOILING)
+    reasons = reasons or spoiling
+    names = [file.name for file in files]
+    return SustainedResult(
+        schema=SUSTAINED_SCHEMA,
+        version=SUSTAINED_VERSION,
+        origin=Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc()),
+        phone=start.phone,
+        how=how_measured(runner.name, options),
+        minutes=minutes,
+        verdict="not trustworthy" if reasons else "trustworthy",
+        reasons=reasons,
+        files=() if reasons else find_drifts(files, cycles, runner.name),
+        cycles=cycles,
+        ranking=None if reasons else judge_ranking(names, cycles),
+        before=before,
+        after=after,
+    )
+
+
+def run_cycles(
+    count: int,
+    take_turn: Callable[[int], Turn],
+    read: Callable[[], Conditions],
+    *,
+    minutes: float,
+    control: Control,
+) -> tuple[Cycle, ...]:
+    """Measures `count` files in turns until the time is over; a cycle that has begun is finished."""
+    begin_s = control.pace.now_s()
+    cycles: list[Cycle] = []
+    while not cycles or cycles[-1].minutes < minutes:
+        control.pace.wait(0)
+        latencies = tuple(take_turn(index).latency_ms for index in range(count))
+        state = read()
+        passed = (control.pace.now_s() - begin_s) / 60
+        cycles.append(Cycle(passed, latencies, state.thermal_status, state.hottest_outside_c()))
+        control.progress(f"{passed:.1f} of {minutes:g} minutes: " + ", ".join(f"{value:.2f} ms" for value in latencies))
+    return tuple(cycles)
+
+
+def first_window(cycles: Sequence[Cycle]) -> Sequence[Cycle]:
+    """Returns the cycles of the first minute; at least LEAST_CYCLES, but never more than half of all."""
+    inside = sum(cycle.minutes <= WINDOW_MINUTES for cycle in cycles)
+    return cycles[: _fit_window(inside, len(cycles))]
+
+
+def last_window(cycles: Sequence[Cycle]) -> Sequence[Cycle]:
+    """Returns the cycles that ended in the last minute, with the same bounds."""
+    inside = sum(cycle.minutes > cycles[-1].minutes - WINDOW_MINUTES for cycle in cycles)
+    return cycles[len(cycles) - _fit_window(inside, len(cycles)) :]
+
+
+def _fit_window(inside: int, total: int) -> int:
+    return max(1, min(max(inside, LEAST_CYCLES), total // 2))
+
+
+def find_drifts(files: Sequence[ModelFile], cycles: Sequence[Cycle], runner: str) -> tuple[Drift, ...]:
+    """Compares each file's first minute with its last, by their medians."""
+    drifts = []
+    for index, file in enumerate(files):
+        first, last = (_median_ms(window, index) for window in (first_window(cycles), last_window(cycles)))
+        drifts.append(Drift(file.name, file.sha256, runner, first, last, last / first))
+    return tuple(drifts)
+
+
+def _median_ms(window: Sequence[Cycle], index: int) -> float:
+    return percentile([cycle.latencies_ms[index] for cycle in window], 50)
+
+
+def judge_ranking(names: Sequence[str], cycles: Sequence[Cycle]) -> Ranking:
+    """Says whether the order of the files in the last minute is that of the first.
+
+    A pair counts as turned where a difference is shown both times, once for the one and once for the other.
+    """
+    windows = first_window(cycles), last_window(cycles)
+    indices = range(len(names))
+    turned = []
+    for i in indices:
+        for j in indices[i + 1 :]:
+            winners = [find_winner(_estimate_ratio(window, i, j)) for window in windows]
+            if set(winners) == {"first", "second"}:
+                turned.append((names[i], names[j]) if winners[1] == "first" else (names[j], names[i]))
+    order: Order = "changed" if turned else "the same" if min(map(len, windows)) >= LEAST_CYCLES else "not shown"
+    first, last = (_rank(names, window) for window in windows)
+    return Ranking(order, first, last, tuple(turned), (len(windows[0]), len(windows[1])))
+
+
+def _rank(names: Sequence[str], window: Sequence[Cycle]) -> tuple[str, ...]:
+    return tuple(names[i] for i in sorted(range(len(names)), key=lambda index: _median_ms(window, index)))
+
+
+def _estimate_ratio(window: Sequence[Cycle], first: int, second: int) -> Estimate:
+    return estimate_median([cycle.latencies_ms[first] / cycle.latencies_ms[second] for cycle in window])

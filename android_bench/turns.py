@@ -1,0 +1,130 @@
+"""Turns on the phone: the runner started once with one file, and its log read."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from nasfpn_lite.android_bench.adb import AdbError
+from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_log
+from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.op_profile import parse_profile
+from nasfpn_lite.android_bench.records import Coverage, Turn
+from nasfpn_lite.android_bench.runners import Runner, RunSettings
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.workspace import Workspace
+from nasfpn_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from nasfpn_lite.android_bench.device import Device, ShellResult
+
+
+class Bench:
+    """A runner and files on a phone; they are pushed before the first turn, and removed at the end of the block."""
+
+    def __init__(
+        self, device: "Device", files: Sequence[ModelFile], runner: Runner, options: SessionOptions, mask: str
+    ) -> None:
+        self._device, self._files, self._runner = device, tuple(files), runner
+        self._options, self._mask = options, mask
+        self._stack = ExitStack()
+        self._workspace: Workspace | None = None
+        self._remote: tuple[str, ...] = ()
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def warm_up(self) -> tuple[Coverage, ...]:
+        """Runs each file once, so that its pages and code are loaded, and finds out what delegates take of it.
+
+        Raises:
+            SessionError: A file cannot be run, or delegates take less of it than the options ask for.
+        """
+        return tuple(self._warm_up(index) for index in range(len(self._files)))
+
+    def take(self, index: int) -> Turn:
+        """Measures one file once.
+
+        Raises:
+            SessionError: It cannot be run.
+            DeviceLostError, AdbTimeoutError: The phone went away, or the runner did not end.
+        """
+        options = self._options
+        settings = self._settings(runs=options.runs, warmup_runs=options.warmup_runs, min_s=options.min_s)
+        log, result = self._run(index, settings)
+        timings = log.timings
+        return Turn(
+            runs=timings.runs,
+            latency_ms=timings.average_ms,
+            latency_ms_min=timings.min_ms,
+            latency_ms_max=timings.max_ms,
+            init_ms=log.init_ms,
+            peak_memory_bytes=log.peak_memory_bytes,
+            memory_growth_bytes=log.memory_growth_bytes,
+            seconds=result.seconds,
+        )
+
+    def _warm_up(self, index: int) -> Coverage:
+        settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), warmup_min_s=0.0, profile=True)
+        _, result = self._run(index, settings)
+        try:
+            operators = parse_profile(result.stdout)
+        except LogError:
+            operators = ()  # a runner without profiles; the log itself may still tell
+        found = read_coverage(result.stdout + result.stderr, operators=operators)
+        try:
+            check_coverage(found, self._options.min_coverage)
+        except UserError as error:
+            raise SessionError(f"{self._files[index].name}: {error}") from error
+        return Coverage(
+            found.delegates, found.nodes, found.delegated_nodes, found.partitions, found.share, describe(found)
+        )
+
+    def _settings(self, *, runs: int, warmup_runs: int, min_s: float) -> RunSettings:
+        options = self._options
+        return RunSettings(
+            threads=options.threads,
+            runs=runs,
+            warmup_runs=warmup_runs,
+            min_s=min_s,
+            max_s=options.max_s,
+            xnnpack=options.xnnpack,
+        )
+
+    def _run(self, index: int, settings: RunSettings) -> tuple[BenchLog, "ShellResult"]:
+        workspace = self._prepare()
+        name = self._files[index].name
+        argv = self._runner.command(workspace.folder, self._remote[index], settings)
+        try:
+            result = workspace.run(argv, timeout_s=self._options.turn_timeout_s, mask=self._mask)
+        except AdbError as error:
+            raise _explain(name, error) from error
+        try:
+            return parse_log(result.stdout, result.stderr), result
+        except LogError as error:
+            raise SessionError(f"{name} was not measured: {error}") from error
+
+    def _prepare(self) -> Workspace:
+        if self._workspace is None:
+            workspace = self._stack.enter_context(Workspace(self._device))
+            models = {file.path: f"model{index}.tflite" for index, file in enumerate(self._files)}
+            remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
+            self._remote = remotes[-len(models) :]
+            self._workspace = workspace
+        return self._workspace
+
+
+def _explain(name: str, error: AdbError) -> Exception:
+    """Adds what the runner's own log says to the error of a runner that failed; others stay as they are."""
+    if not error.exit_code:
+        return error
+    try:
+        parse_log(error.stdout, error.stderr)
+    except LogError as reason:
+        return SessionError(f"{name} was not measured: {reason}\n{error}")
+    return SessionError(f"{name} was not measured: the runner failed after its last run\n{error}")

@@ -1,0 +1,262 @@
+"""The verbs, from the command line to files and exit codes; adb, phones and runners are fakes."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasfpn_lite.android_bench.record_files import read_record
+from nasfpn_lite.cli import main, verb_parser
+from tests.fake_android_modules import FakeBench, make_modules
+from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree
+from tests.tiny_tflite import make_tiny_tflite
+
+REPOSITORY = Path(__file__).parents[2]
+PIXEL_8 = {
+    **cpu_tree([1704000] * 4 + [2367000] * 4 + [2914000]),
+    "/proc/loadavg": "0.1 0.1 0.1 1/700 9000\n",
+}
+
+
+@pytest.fixture
+def phones(tmp_path, monkeypatch):
+    """Two phones; tests may add or break some."""
+    found = {
+        "A": FakePhone(tmp_path / "A", serial="A"),
+        "B:5555": FakePhone(
+            tmp_path / "B", PIXEL_8, {**PIXEL_COMMANDS, "getprop ro.product.model": "Pixel 8"}, serial="B:5555"
+        ),
+    }
+    for name, module in make_modules(found).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(FakeBench, "log", [])
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.tflite", "b.tflite"):
+        Path(name).write_bytes(make_tiny_tflite())
+    return found
+
+
+QUICK = ["--rounds", "6", "--wait-minutes", "0", "-o", "out"]
+
+
+def run(*arguments) -> int:
+    return main(["android", *arguments])
+
+
+def squeeze(text: str) -> str:
+    """Makes one blank of each run of blanks: how wide a column is does not matter."""
+    return re.sub(r" +", " ", text)
+
+
+def test_bench_measures_all_phones(phones, capsys):
+    assert run("bench", "a.tflite", "b.tflite", *QUICK) == 0
+    out = squeeze(capsys.readouterr().out)
+    assert "Pixel (A, simulated): benchmark_model, 1 thread on cores big (mask 08), XNNPACK on" in out
+    assert "Pixel 8 (B:5555, simulated): benchmark_model, 1 thread on cores big (mask 100)" in out
+    assert out.count("tflite 10.01 10.00-10.02 10.02 3.0 20.0 90% benchmark_model") == 4
+    assert out.count("a.tflite: delegates took 90.0% (9 of 10) in XNNPACK") == 2
+    assert "no difference shown: a.tflite takes" in out
+    files = sorted(Path("out").glob("*.json"))
+    assert [read_record(path).phone.serial for path in files] == ["A", "B:5555"]
+    assert Path("out/latency.html").read_text().count("<section>") == 2
+    assert not list(Path("out").glob("*journal*"))
+
+
+def test_bench_as_json(phones, capsys):
+    assert run("bench", "a.tflite", *QUICK, "-s", "A", "--json") == 0
+    (phone,) = json.loads(capsys.readouterr().out)["phones"]
+    assert (phone["serial"], phone["error"]) == ("A", None)
+    assert phone["result"]["files"][0]["runner"] == "benchmark_model"
+    assert read_record(Path(phone["file"])).files[0].latency_ms_p50 == phone["result"]["files"][0]["latency_ms_p50"]
+
+
+def test_options_reach_the_session(phones, capsys):
+    options = ["--runner", "nasfpn_runner", "--threads", "2", "--cores", "03", "--runs", "7", "--xnnpack", "runner"]
+    options += ["--warmup-runs", "0", "--min-seconds", "0", "--accept", "spread", "--accept", "screen_on"]
+    assert run("bench", "a.tflite", *QUICK, "-s", "A", *options) == 0
+    how = read_record(next(Path("out").glob("A-bench-*.json"))).how
+    assert (how.runner, how.threads, how.runs, how.warmup_runs, how.min_s) == ("nasfpn_runner", 2, 7, 0, 0.0)
+    assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
+    assert FakeBench.log[0] == ("A", "warm-up on 03")
+
+
+def test_a_hot_phone_is_exit_code_1_and_no_figure(phones, capsys):
+    phones["A"].set_command("dumpsys thermalservice", THERMAL.replace("Status: 0", "Status: 2"))
+    assert run("bench", "a.tflite", *QUICK) == 1
+    out = capsys.readouterr().out
+    assert "not trustworthy: gave up after waiting 0.0 minutes: the phone throttles against heat" in out
+    assert out.count("10.01") == 1  # the other phone's
+
+
+def test_a_phone_that_is_not_ready_does_not_stop_the_others(phones, capsys):
+    phones["C"] = "unauthorized"
+    assert run("bench", "a.tflite", *QUICK) == 2
+    captured = capsys.readouterr()
+    assert captured.out.count("10.01") == 2
+    assert "error: C: expected the phone 'C' to be ready, but it is unauthorized" in captured.err
+    assert len(list(Path("out").glob("*.json"))) == 2
+
+
+def test_no_phone_at_all(phones, capsys):
+    phones.clear()
+    for verb in (["bench", "a.tflite"], ["devices"], ["doctor"]):
+        assert run(*verb) == 2
+        assert "error: expected one phone; attached: none" in capsys.readouterr().err
+
+
+def test_a_missing_runner_is_each_phones_error(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("but there is no such file") == 2
+    assert captured.out == ""
+    assert not Path("out/latency.html").exists()
+
+
+def test_files_are_checked_before_any_phone(phones, capsys):
+    assert run("bench", "none.tflite", *QUICK) == 2
+    assert "cannot read it" in capsys.readouterr().err
+    assert FakeBench.log == []
+
+
+def test_the_same_command_goes_on_after_a_kill(phones, monkeypatch, capsys):
+    def die(serial, name, turn):
+        if turn == 4:
+            raise KeyboardInterrupt
+        return 10.0
+
+    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(die))
+    command = ["bench", "a.tflite", *QUICK, "-s", "A"]
+    assert run(*command) == 130
+    assert len(list(Path("out").glob("A-bench.journal.jsonl"))) == 1
+    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda *_: 10.0))
+    monkeypatch.setattr(FakeBench, "log", [])
+    assert run("bench", "b.tflite", *QUICK, "-s", "A") == 2  # another session
+    assert "--restart" in capsys.readouterr().err
+    assert run(*command) == 0
+    assert [name for _, name in FakeBench.log].count("a.tflite") == 2
+    assert run("bench", "b.tflite", *QUICK, "-s", "A", "--restart") == 0
+
+
+def test_sustained(phones, capsys):
+    assert run("bench", "a.tflite", "b.tflite", *QUICK, "-s", "A", "--sustained", "0.0001") == 0
+    out = capsys.readouterr().out
+    assert "first minute ms" in out
+    assert "Too few turns to compare the ranking" in out
+    assert read_record(next(Path("out").glob("A-sustained-*.json"))).minutes == 0.0001
+    assert "Latency in ms over time" in Path("out/latency.html").read_text()
+
+
+def test_compare(phones, monkeypatch, capsys):
+    monkeypatch.setattr(
+        FakeBench, "latency_ms", staticmethod(lambda serial, name, turn: 10.0 if name == "a.tflite" else 15.0)
+    )
+    assert run("compare", "a.tflite", "b.tflite", *QUICK, "-s", "A") == 0
+    out = capsys.readouterr().out
+    assert "a.tflite is 1.50 times as fast as b.tflite (latency ratio 0.667, 0.667 to 0.667)" in out
+    session = str(next(Path("out").glob("A-compare-*.json")))
+    assert run("compare", "b.tflite", "a.tflite", "--from", session, "--json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["serial"], entry["runner"], entry["ratio"]["winner"]) == ("A", "benchmark_model", "second")
+    assert run("compare", "x", "a.tflite", "--from", session) == 2
+    assert "which fits 0 of them" in capsys.readouterr().err
+
+
+def test_compare_of_what_is_not_trustworthy(phones, capsys):
+    phones["A"].set_command("settings get global low_power", "1")
+    assert run("compare", "a.tflite", "b.tflite", *QUICK, "-s", "A") == 1
+    assert "not trustworthy: battery saver is on" in capsys.readouterr().out
+    session = str(next(Path("out").glob("A-compare-*.json")))
+    assert run("compare", "a.tflite", "b.tflite", "--from", session) == 1
+
+
+def test_compare_takes_no_sustained_run(phones, capsys):
+    run("bench", "a.tflite", *QUICK, "-s", "A", "--sustained", "0.0001")
+    path = str(next(Path("out").glob("A-sustained-*.json")))
+    assert run("compare", "a.tflite", "a.tflite", "--from", path) == 2
+    assert "got one of a sustained run" in capsys.readouterr().err
+
+
+def test_devices(phones, capsys):
+    assert run("devices") == 0
+    out = squeeze(capsys.readouterr().out)
+    assert "A Pixel arm64-v8a 29 2 (03) + 2 (0c) yes yes" in out
+    assert "4 (0f) + 4 (f0) + 1 (100)" in out
+    phones["C"] = "offline"
+    assert run("devices", "--json") == 2
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert [item["error"] is None for item in found] == [True, True, False]
+    assert "it is offline" in captured.err
+
+
+def test_doctor(phones, capsys):
+    assert run("doctor", "-s", "A") == 0
+    out = squeeze(capsys.readouterr().out)
+    assert "would run on big: 08" in out
+    assert "runner benchmark_model for arm64-v8a" in out
+    assert "fit to be measured" in out
+    assert "note: the phone was charging" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--cores", "mid"], 2, "error: this phone has no mid cores"),
+        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
+        (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
+    ],
+)
+def test_doctor_names_what_is_in_the_way(phones, capsys, arguments, code, text):
+    assert run("doctor", "-s", "A", *arguments) == code
+    assert text in capsys.readouterr().out
+
+
+def test_doctor_on_a_busy_phone(phones, capsys):
+    phones["A"].set_file("/proc/loadavg", "9.5 9 9 1/700 9000\n")
+    assert run("doctor", "-s", "A") == 1
+    assert "in the way: other programs keep the phone busy: load 9.5 on 4 cores" in capsys.readouterr().out
+    assert run("doctor", "--json") == 1
+    assert [len(item["doubts"]) for item in json.loads(capsys.readouterr().out)] == [1, 0]
+
+
+def test_a_verb_is_needed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 2
+    assert "devices|doctor|bench|compare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["devices", "doctor", "bench", "compare"])
+def test_help_of_each_verb(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        verb_parser("android").parse_args([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"nasfpn-lite android {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--accept", "all"], ["--runner", "x"], ["--threads", "0"], ["--xnnpack", "yes"]])
+def test_options_that_there_are_not(phones, option):
+    with pytest.raises(SystemExit):
+        run("bench", "a.tflite", *option)
+
+
+def test_neither_tensorflow_nor_keras_after_a_bench(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(make_tiny_tflite())
+    code = f"""
+import sys
+from pathlib import Path
+from tests.fake_android_modules import install
+from tests.fake_measured_phone import FakePhone
+install({{"A": FakePhone(Path("phone"), serial="A")}})
+from nasfpn_lite.cli import main
+assert main(["android", "bench", "a.tflite", *{QUICK!r}]) == 0
+print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
+"""
+    environment = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"

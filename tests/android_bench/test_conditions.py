@@ -1,0 +1,170 @@
+"""What a phone says of itself, and what of it spoils a figure."""
+
+import pytest
+
+from nasfpn_lite.android_bench.conditions import (
+    DOUBT_CODES,
+    CoreClock,
+    Temperature,
+    find_doubts,
+    find_notes,
+    parse_conditions,
+    parse_temperatures,
+    read_conditions,
+)
+from tests.fake_measured_phone import CPU, THERMAL, FakePhone, change_clock, make_conditions
+
+
+def test_a_phone_is_read_in_one_round_trip(tmp_path):
+    phone = FakePhone(tmp_path)
+    state = read_conditions(phone)
+    assert phone.scripts == 1
+    assert (state.model, state.abi, state.sdk, state.simulated) == ("Pixel", "arm64-v8a", 29, True)
+    assert state.fingerprint is not None and state.fingerprint.startswith("google/sailfish/")
+    assert state.clocks[3] == CoreClock(3, "schedutil", 307200, 2150400, 2150400)
+    assert len(state.clocks) == 4
+    assert (state.battery_percent, state.battery_charging, state.battery_c) == (85, True, 28.4)
+    assert (state.battery_saver, state.screen_on, state.load_average) == (False, False, 0.52)
+    assert state.thermal_status == 0
+    assert state.hottest_outside_c() == 29.25
+
+
+def test_nothing_readable_is_none(tmp_path):
+    state = read_conditions(FakePhone(tmp_path, {}, {}))
+    assert state == parse_conditions({})
+    values = {name: value for name, value in vars(state).items() if name not in ("simulated", "clocks")}
+    assert set(values.values()) == {None}
+    assert (state.simulated, state.clocks) == (False, ())
+    assert state.hottest_outside_c() is None
+    assert find_doubts(state, state) == ()
+
+
+def test_temperatures_come_from_the_hardware_layer_only():
+    assert parse_temperatures(THERMAL) == (
+        Temperature("cpu0-silver-usr", 0, 31.5, 0),
+        Temperature("VIRTUAL-SKIN", 3, 29.25, 0),
+    )
+    cached_only = THERMAL.partition("HAL Ready")[0]
+    assert "mValue=48.9" in cached_only
+    assert parse_temperatures(cached_only) is None
+
+
+def test_an_empty_block_is_none_even_before_other_blocks():
+    text = (
+        "Current temperatures from HAL:\nCached temperatures:\n\tTemperature{mValue=1, mType=3, mName=a, mStatus=0}\n"
+    )
+    assert parse_temperatures(text) is None
+
+
+@pytest.mark.parametrize(
+    ("power", "screen_on"),
+    [("mWakefulness=Awake", True), ("mWakefulness=Asleep", False), ("mWakefulness=Dozing", False), ("", None)],
+)
+def test_screen(power, screen_on):
+    assert parse_conditions({"power": power}).screen_on is screen_on
+
+
+@pytest.mark.parametrize(("saver", "expected"), [("1", True), ("0", False), ("null", None), ("", None)])
+def test_battery_saver(saver, expected):
+    assert parse_conditions({"saver": saver}).battery_saver is expected
+
+
+@pytest.mark.parametrize(("usb", "charging"), [("true", True), ("false", False)])
+def test_charging(usb, charging):
+    battery = f"  AC powered: false\n  USB powered: {usb}\n  Dock powered: false\n"
+    assert parse_conditions({"battery": battery}).battery_charging is charging
+
+
+@pytest.mark.parametrize(
+    ("texts", "simulated"),
+    [
+        ({"simulated": "1"}, True),
+        ({"fingerprint": "simulated/oriole/oriole:14/NONE/1:userdebug/test-keys"}, True),
+        ({"simulated": "0", "fingerprint": "google/oriole/oriole:14/AP1A/1:user/release-keys"}, False),
+    ],
+)
+def test_a_simulated_phone_says_so(texts, simulated):
+    assert parse_conditions(texts).simulated is simulated
+
+
+def test_a_core_without_cpufreq_has_an_empty_clock():
+    assert parse_conditions({f"{CPU}/online": "0"}).clocks == (CoreClock(0, None, None, None, None),)
+
+
+QUIET = make_conditions()
+
+
+def codes(before, after, **options) -> list[str]:
+    return [doubt.code for doubt in find_doubts(before, after, **options)]
+
+
+def test_a_cool_quiet_phone_gives_no_doubt():
+    assert codes(QUIET, QUIET) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "passes", "text"),
+    [
+        (make_conditions(thermal_status=2), "throttled", True, "thermal status 2"),
+        (
+            make_conditions(temperatures=(Temperature("VIRTUAL-SKIN", 3, 36.0, 1),)),
+            "throttled",
+            True,
+            "thermal status 0 (VIRTUAL-SKIN)",
+        ),
+        (
+            change_clock(QUIET, 3, governor="powersave"),
+            "governor_changed",
+            True,
+            "the governor of core 3 changed from schedutil to powersave",
+        ),
+        (change_clock(QUIET, 2, allowed_khz=1804800), "capped", True, "core 2 may run at 1804.8 of 2150.4 MHz only"),
+        (make_conditions(clocks=QUIET.clocks[:3]), "core_lost", True, "core 3 went offline"),
+        (make_conditions(battery_saver=True), "battery_saver", False, "battery saver is on"),
+        (make_conditions(screen_on=True), "screen_on", False, "the screen is on"),
+    ],
+)
+def test_what_came_up_during_a_measurement(changed, code, passes, text):
+    (doubt,) = find_doubts(QUIET, changed)
+    assert (doubt.code, doubt.passes) == (code, passes)
+    assert text in doubt.text
+    assert code in DOUBT_CODES
+
+
+def test_a_hot_start_is_told_from_skin_and_battery_before():
+    hot_skin = make_conditions(temperatures=(Temperature("skin", 3, 37.1, 0),))
+    hot_battery = make_conditions(battery_c=38.0)
+    assert codes(hot_skin, QUIET) == codes(hot_battery, QUIET) == ["hot_start"]
+    assert codes(QUIET, hot_skin) == []  # warm by the end is what running does
+    assert codes(make_conditions(battery_c=37.0), QUIET) == []
+    assert codes(QUIET, QUIET, hot_c=29.0) == ["hot_start"]
+    cores_only = make_conditions(temperatures=(Temperature("cpu0", 0, 71.0, 0),), battery_c=None)
+    assert codes(cores_only, QUIET) == []
+
+
+def test_a_busy_phone():
+    assert codes(make_conditions(load_average=8.0), QUIET) == []  # 2 for each of 4 cores
+    assert codes(make_conditions(load_average=8.1), QUIET) == ["busy"]
+    assert codes(QUIET, make_conditions(load_average=8.1)) == []  # afterwards it is our own
+
+
+def test_only_the_cores_in_use_count():
+    capped = change_clock(QUIET, 0, allowed_khz=1000000)
+    assert codes(QUIET, capped, cores=(2, 3)) == []
+    assert codes(QUIET, capped, cores=(0,)) == ["capped"]
+    assert codes(QUIET, capped) == ["capped"]
+
+
+def test_a_governor_that_cannot_be_read_has_not_changed():
+    assert codes(QUIET, change_clock(QUIET, 3, governor=None)) == []
+    assert codes(change_clock(QUIET, 3, governor=None), QUIET) == []
+
+
+def test_notes():
+    assert find_notes(QUIET) == ("the phone was charging, which warms it",)
+    assert find_notes(make_conditions(battery_charging=False)) == ()
+    blind = make_conditions(battery_charging=None, thermal_status=None, temperatures=None, clocks=())
+    assert find_notes(blind) == (
+        "the phone tells neither heat nor clocks: throttling would go unseen",
+        "the phone does not tell its governor",
+    )

@@ -1,0 +1,101 @@
+"""A journal outlasts kills, and belongs to one session."""
+
+import json
+import multiprocessing
+
+import pytest
+
+from nasfpn_lite.android_bench.journal import Journal, JournalError
+
+IDENTITY = {"serial": "A", "files": [["a.tflite", "00ff"]], "options": {"accepted": ("spread",)}}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new" / "a.journal.jsonl"
+
+
+def test_entries_are_there_again(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="turn", value=1.5)
+        journal.append(kind="turn", value=None)
+    with Journal(path, IDENTITY) as journal:
+        assert journal.entries == [{"kind": "turn", "value": 1.5}, {"kind": "turn", "value": None}]
+        journal.append(kind="end")
+    assert [json.loads(line).get("kind") for line in path.read_text().splitlines()] == [None, "turn", "turn", "end"]
+
+
+def test_each_entry_is_on_disk_before_append_returns(path, monkeypatch):
+    synced = []
+    with Journal(path, IDENTITY) as journal:
+        monkeypatch.setattr("os.fsync", lambda handle: synced.append(path.read_text().count("\n")))
+        journal.append(kind="turn")
+    assert synced == [2]
+
+
+def test_a_line_that_a_kill_cut_off_is_dropped(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="turn", file=0)
+    with path.open("a") as file:
+        file.write('{"kind": "tu')
+    with Journal(path, IDENTITY) as journal:
+        assert journal.entries == [{"kind": "turn", "file": 0}]
+        journal.append(kind="turn", file=1)
+    with Journal(path, IDENTITY) as journal:
+        assert [entry["file"] for entry in journal.entries] == [0, 1]
+
+
+def test_a_kill_in_the_first_line_begins_anew(path):
+    path.parent.mkdir()
+    path.write_text('{"format": "nasf')
+    with Journal(path, IDENTITY) as journal:
+        assert journal.entries == []
+    assert path.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"files": [["a.tflite", "0000"]]}, "files"),
+        ({"options": {"accepted": ()}}, "options"),
+        ({"serial": "B"}, "serial"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_another_session_is_refused(path, change, named):
+    Journal(path, IDENTITY).close()
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=rf"its {named} is .* --restart"):
+        Journal(path, {**IDENTITY, **change})
+    assert path.read_bytes() == before
+
+
+def test_damage_in_the_middle_is_named(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="turn")
+    path.write_text(path.read_text().replace('"turn"', "turn") + '{"kind": "end"}\n')
+    with pytest.raises(JournalError, match="damaged in line 2"):
+        Journal(path, IDENTITY)
+
+
+def test_nan_is_no_json(path):
+    with Journal(path, IDENTITY) as journal, pytest.raises(ValueError, match="JSON"):
+        journal.append(value=float("nan"))
+
+
+def _try_to_open(path, answers):
+    try:
+        Journal(path, IDENTITY).close()
+        answers.put("opened")
+    except JournalError as error:
+        answers.put(str(error))
+
+
+def test_a_second_session_waits(path):
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    with Journal(path, IDENTITY):
+        process = context.Process(target=_try_to_open, args=(path, answers))
+        process.start()
+        process.join()
+        assert "is in use by another session" in answers.get()

@@ -1,0 +1,43 @@
+"""Options of a session that make no sense are refused, and named."""
+
+import pytest
+
+from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionError, SessionOptions
+
+
+def test_defaults_are_the_published_definition():
+    options = SessionOptions()
+    assert (options.threads, options.cores, options.runs, options.warmup_runs, options.xnnpack) == (
+        1,
+        "big",
+        50,
+        1,
+        True,
+    )
+    assert options.rounds >= 5
+    assert options.turn_timeout_s == 420.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("rounds", 4, "at least 5 rounds, got 4"),
+        ("threads", 0, "threads above 0, got 0"),
+        ("runs", 0, "runs above 0"),
+        ("max_s", 0.0, "max_s above 0"),
+        ("warmup_runs", -1, "warmup_runs of at least 0, got -1"),
+        ("min_s", -0.1, "min_s of at least 0"),
+        ("patience_s", -1.0, "patience_s of at least 0"),
+        ("repeats", -1, "repeats of at least 0"),
+        ("min_coverage", 1.1, "coverage of 0 to 1, got 1.1"),
+        ("min_coverage", -0.1, "coverage of 0 to 1"),
+        ("accepted", ("spread", "all"), "cannot accept all: expected of throttled"),
+    ],
+)
+def test_nonsense(name, value, message):
+    with pytest.raises(SessionError, match=message):
+        SessionOptions(**{name: value})
+
+
+def test_bounds_that_are_allowed():
+    SessionOptions(rounds=5, warmup_runs=0, min_s=0.0, patience_s=0.0, repeats=0, min_coverage=1.0, accepted=ACCEPTABLE)

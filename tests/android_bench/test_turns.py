@@ -1,0 +1,177 @@
+"""One start of the runner, from its command to a turn; the phone's folder is a fake, the log a runner's own wording."""
+
+from pathlib import Path
+
+import pytest
+
+for _name in ("adb", "bench_log", "coverage", "op_profile", "runners", "workspace"):
+    pytest.importorskip(f"nasfpn_lite.android_bench.{_name}")
+
+from nasfpn_lite.android_bench import turns  # noqa: E402
+from nasfpn_lite.android_bench.adb import AdbError, Completed  # noqa: E402
+from nasfpn_lite.android_bench.model_files import ModelFile  # noqa: E402
+from nasfpn_lite.android_bench.runners import Runner  # noqa: E402
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions  # noqa: E402
+from tests.fake_measured_phone import FakeReply  # noqa: E402
+
+LOG = """INFO: STARTING!
+INFO: Replacing 9 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for subgraph 0.
+INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+INFO: count=16 first=39000 curr=30500 min=30400 max=39000 avg=31356.1 std=2072
+INFO: Running benchmark for at least 20 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+INFO: count=33 first=30453 curr=30910 min=30453 max=31917 avg=30610.1 std=293
+INFO: Inference timings in us: Init: 238, First inference: 39000, Warmup (avg): 31356.1, Inference (avg): 30610.1
+INFO: Memory footprint delta from the start of the tool (MB): init=2 overall=18
+"""
+ONE_RUN = LOG.replace("at least 20", "at least 1").replace("count=33", "count=1")
+
+
+class FakeWorkspace:
+    """Remembers what was done; answers with `replies`, one after another."""
+
+    folder = "/data/local/tmp/nasfpn-lite-0"
+
+    def __init__(self, replies):
+        self.replies, self.pushed, self.runs, self.left = list(replies), [], [], False
+
+    def __call__(self, device):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.left = True
+
+    def push_all(self, files, *, executables):
+        self.pushed += [(str(local), name, name in executables) for local, name in files.items()]
+        return tuple(f"{self.folder}/{name}" for name in files.values())
+
+    def run(self, argv, *, timeout_s, mask):
+        self.runs.append((argv, timeout_s, mask))
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return FakeReply(reply, "", 0, 1.5)
+
+
+RUNNER = Runner(
+    "benchmark_model",
+    "arm64-v8a",
+    {Path("b/benchmark_model"): "benchmark_model", Path("b/lib/ld.so"): "lib/ld.so", Path("b/lib/c.so"): "lib/c.so"},
+    program="benchmark_model",
+    loader="lib/ld.so",
+)
+FILES = tuple(ModelFile(Path(name), name, "00", 1, None, None) for name in ("a b.tflite", "$(c).tflite"))
+
+
+@pytest.fixture
+def open_bench(monkeypatch):
+    def open_(*replies, **options):
+        workspace = FakeWorkspace(replies)
+        monkeypatch.setattr(turns, "Workspace", workspace)
+        return turns.Bench(None, FILES, RUNNER, SessionOptions(**options), "80"), workspace
+
+    return open_
+
+
+def test_a_turn(open_bench):
+    bench, workspace = open_bench(LOG)
+    with bench:
+        turn = bench.take(1)
+        assert not workspace.left
+    assert workspace.left
+    assert workspace.pushed == [
+        ("b/benchmark_model", "benchmark_model", True),
+        ("b/lib/ld.so", "lib/ld.so", True),
+        ("b/lib/c.so", "lib/c.so", False),
+        ("a b.tflite", "model0.tflite", False),
+        ("$(c).tflite", "model1.tflite", False),
+    ]
+    assert (turn.runs, turn.latency_ms, turn.latency_ms_min, turn.latency_ms_max) == (33, 30.6101, 30.453, 31.917)
+    assert (turn.init_ms, turn.memory_growth_bytes, turn.peak_memory_bytes) == (0.238, 18 * 2**20, None)
+    assert turn.seconds == 1.5
+
+
+def test_the_command(open_bench):
+    bench, workspace = open_bench(LOG, threads=2, runs=20, warmup_runs=3, min_s=0.5, max_s=20.0, xnnpack=False)
+    with bench:
+        bench.take(0)
+    ((argv, timeout_s, mask),) = workspace.runs
+    assert argv[-8:] == [
+        "--graph=/data/local/tmp/nasfpn-lite-0/model0.tflite",
+        *("--num_threads=2", "--num_runs=20", "--warmup_runs=3", "--min_secs=0.5", "--max_secs=20"),
+        *("--warmup_min_secs=0.5", "--use_xnnpack=false"),
+    ]
+    assert (timeout_s, mask) == (160.0, "80")
+
+
+def test_without_a_word_on_xnnpack(open_bench):
+    bench, workspace = open_bench(LOG, xnnpack=None)
+    with bench:
+        bench.take(0)
+    assert not any("xnnpack" in word for word in workspace.runs[0][0])
+
+
+def test_pushed_once_and_only_when_needed(open_bench):
+    bench, workspace = open_bench(ONE_RUN, ONE_RUN, LOG, LOG)
+    with bench:
+        assert workspace.pushed == []
+        bench.warm_up()
+        bench.take(0)
+        bench.take(1)
+    assert len(workspace.pushed) == 5
+
+
+def test_warm_up_tells_what_delegates_took(open_bench):
+    bench, workspace = open_bench(ONE_RUN, ONE_RUN)
+    with bench:
+        first, _ = bench.warm_up()
+    assert (first.delegates, first.nodes, first.delegated_nodes, first.share) == (("XNNPACK",), 10, 9, 0.9)
+    assert first.text.startswith("90.0% (9 of 10) in XNNPACK")
+    argv = workspace.runs[0][0]
+    assert {"--num_runs=1", "--min_secs=0", "--warmup_min_secs=0", "--enable_op_profiling=true"} <= set(argv)
+
+
+@pytest.mark.parametrize(("least", "fails"), [(0.0, False), (0.9, False), (0.95, True)])
+def test_too_little_coverage_fails(open_bench, least, fails):
+    bench, _ = open_bench(ONE_RUN, ONE_RUN, min_coverage=least)
+    with bench:
+        if not fails:
+            assert len(bench.warm_up()) == 2
+            return
+        with pytest.raises(SessionError, match=r"a b.tflite: expected delegates to run at least 95%"):
+            bench.warm_up()
+
+
+def test_a_log_without_a_measurement_names_the_file(open_bench):
+    bench, workspace = open_bench("INFO: STARTING!\n")
+    with bench, pytest.raises(SessionError, match=r"\$\(c\).tflite was not measured: .*the log is cut"):
+        bench.take(1)
+    assert workspace.left
+
+
+def failed(exit_code: int | None, stdout: str = "") -> AdbError:
+    return AdbError("a command ended badly", Completed(("adb",), "S", exit_code, stdout, ""), "do something")
+
+
+def test_a_runner_that_fails_says_why_in_its_own_words(open_bench):
+    bench, _ = open_bench(failed(1, "ERROR: Failed to load model\nERROR: Benchmarking failed.\n"))
+    with bench, pytest.raises(SessionError, match="a b.tflite was not measured: .*Failed to load model") as caught:
+        bench.take(0)
+    assert "exit code: 1" in str(caught.value)
+
+
+def test_a_runner_that_fails_after_its_summary(open_bench):
+    bench, _ = open_bench(failed(134, LOG))
+    with bench, pytest.raises(SessionError, match="failed after its last run"):
+        bench.take(0)
+
+
+def test_a_phone_that_went_away_stays_that_error(open_bench):
+    error = failed(None)
+    bench, workspace = open_bench(error)
+    with bench, pytest.raises(AdbError) as caught:
+        bench.take(0)
+    assert caught.value is error
+    assert workspace.left

@@ -1,0 +1,111 @@
+"""The modules that touch adb and a phone, replaced as a whole: sessions, fleets and verbs run without either."""
+
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasfpn_lite.android_bench.records import Coverage
+from nasfpn_lite.errors import UserError
+from tests.fake_measured_phone import FakeAdb, FakePhone, make_turn
+
+COVERAGE = Coverage(("XNNPACK",), 10, 9, 1, 0.9, "90.0% (9 of 10) in XNNPACK")
+ROOM = "nasfpn_lite.android_bench"
+
+
+class FakeAdbError(UserError):
+    """As adb.AdbError."""
+
+
+@dataclass(frozen=True)
+class FakeListedDevice:
+    serial: str
+    state: str
+    properties: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FakeRunner:
+    name: str
+    abi: str
+
+
+class FakeBench:
+    """Latencies by the name of a file: its index makes it slower, its turns differ a little."""
+
+    latency_ms: Callable[[str, str, int], float] = staticmethod(lambda serial, name, turn: 10.0 + turn % 3 / 100)
+    log: list[tuple[str, str]] = []  # one for all
+
+    def __init__(self, device, files, runner, options, mask):
+        self.serial, self.files, self.mask, self.runner = device.serial, files, mask, runner
+        self.turns = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.log.append((self.serial, "left"))
+
+    def warm_up(self):
+        self.log.append((self.serial, f"warm-up on {self.mask}"))
+        return (COVERAGE,) * len(self.files)
+
+    def take(self, index):
+        name = self.files[index].name
+        latency_ms = self.latency_ms(self.serial, name, self.turns)
+        self.turns += 1
+        self.log.append((self.serial, name))
+        return make_turn(latency_ms)
+
+
+def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.ModuleType]:
+    """Makes the modules for these phones: serial -> a phone, or the state that keeps it from being one."""
+
+    class Adb(FakeAdb):
+        def __init__(self, path=None):
+            self.path = path
+
+        def list_devices(self):
+            states = {serial: phone if isinstance(phone, str) else "device" for serial, phone in phones.items()}
+            return tuple(FakeListedDevice(serial, state, {}) for serial, state in states.items())
+
+    def find_device(adb, serial):
+        phone = phones.get(serial, "not attached")
+        return _Unready(serial, phone) if isinstance(phone, str) else phone
+
+    def choose_device(adb, serial=None):
+        raise FakeAdbError("expected one phone; attached: none\n  what to do: plug one in")
+
+    def find_benchmark_binary(path, abi):
+        if path == Path("missing"):
+            raise UserError("expected the program benchmark_model in missing, but there is no such file")
+        return FakeRunner("benchmark_model", abi)
+
+    contents = {
+        "adb": {"Adb": Adb, "AdbError": FakeAdbError},
+        "device": {"Device": find_device, "choose_device": choose_device},
+        "runners": {
+            "find_benchmark_binary": find_benchmark_binary,
+            "find_own_runner": lambda abi: FakeRunner("nasfpn_runner", abi),
+        },
+        "turns": {"Bench": FakeBench},
+    }
+    modules = {}
+    for name, content in contents.items():
+        modules[f"{ROOM}.{name}"] = module = types.ModuleType(f"{ROOM}.{name}")
+        vars(module).update(content)
+    return modules
+
+
+class _Unready:
+    def __init__(self, serial, state):
+        self.serial, self.state = serial, state
+
+    def check_ready(self):
+        raise FakeAdbError(f"expected the phone {self.serial!r} to be ready, but it is {self.state}")
+
+
+def install(phones: Mapping[str, FakePhone | str]) -> None:
+    """Puts the modules in place for good, for a process of its own."""
+    sys.modules.update(make_modules(phones))
