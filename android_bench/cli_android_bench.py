@@ -135,7 +135,7 @@ def _to_row(file: FileFigures) -> list[Cell]:
         file.file,
         format_ms(file.latency_ms_p50),
         f"{format_ms(low)}-{format_ms(high)}",
-        None if file.latency_ms_p90 is None else format_ms(file.latency_ms_p90),
+        None if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         None if file.init_ms is None else f"{file.init_ms:.1f}",
         None if file.peak_memory_bytes is None else f"{file.peak_memory_bytes / 1e6:.1f}",
         None if file.coverage is None or file.coverage.share is None else f"{file.coverage.share:.0%}",

@@ -10,7 +10,8 @@ from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
 from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
 
-WARM_UP, BEGIN, TURN, END = "warm_up", "begin", "turn", "end"  # what a journal's entries tell
+# What a journal's entries tell.
+FOLDER, WARM_UP, BEGIN, TURN, END = "folder", "warm_up", "begin", "turn", "end"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class _History:
             self.attempts.append(_Attempt(entry["round"], entry["attempt"], before))
         elif kind == TURN:
             self.attempts[-1].turns[entry["file"]] = parse_record(Turn, entry["turn"], "turn")
-        else:
+        elif kind == END:
             last = self.attempts[-1]
             last.after = parse_record(Conditions, entry["after"], "after")
             last.doubts, last.resumed = tuple(entry["doubts"]), entry["resumed"]

@@ -13,8 +13,8 @@ from nasfpn_lite.android_bench.figures import split_rounds, summarize
 from nasfpn_lite.android_bench.journal import Journal
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
-from nasfpn_lite.android_bench.records import SCHEMA, VERSION, HowMeasured, Origin, Phone, SessionResult
-from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
+from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeasured, Origin, Phone, SessionResult
+from nasfpn_lite.android_bench.rounds import FOLDER, Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
 
@@ -84,10 +84,19 @@ def measure(
             path.unlink(missing_ok=True)
         journal = stack.enter_context(Journal(path, describe_session(start.phone, files, runner.name, options)))
         bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
+        # A phone that is lost keeps the session's folder until it is back.
+        for entry in journal.entries:
+            if entry.get("kind") == FOLDER:
+                bench.remove_left(entry["folder"])
+
+        def warm_up() -> tuple[Coverage | None, ...]:
+            journal.append(kind=FOLDER, folder=bench.open())
+            return bench.warm_up()
+
         hands = Hands(
             read=lambda: read_conditions(device),
             take_turn=bench.take,
-            warm_up=bench.warm_up,
+            warm_up=warm_up,
             pace=control.pace,
             say=control.progress,
         )

@@ -88,7 +88,7 @@ def _to_row(phone: Phone, file: FileFigures) -> list[str]:
         file.file,
         _ms(file.latency_ms_p50),
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
-        _ms(file.latency_ms_p90),
+        "–" if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         _number(file.init_ms, "{:.1f}"),
         _number(file.peak_memory_bytes, "{:.1f}", 1e-6),
         _number(file.size_bytes, "{:.2f}", 1e-6),

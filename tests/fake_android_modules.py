@@ -47,6 +47,12 @@ class FakeBench:
     def __exit__(self, *error):
         self.log.append((self.serial, "left"))
 
+    def open(self):
+        return f"/data/local/tmp/nasfpn-lite-{len(self.log)}"
+
+    def remove_left(self, folder):
+        self.log.append((self.serial, f"removed {folder}"))
+
     def warm_up(self):
         self.log.append((self.serial, f"warm-up on {self.mask}"))
         return (COVERAGE,) * len(self.files)

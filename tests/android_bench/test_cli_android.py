@@ -56,7 +56,7 @@ def test_bench_measures_all_phones(phones, capsys):
     out = squeeze(capsys.readouterr().out)
     assert "Pixel (A, simulated): benchmark_model, 1 thread on cores big (mask 08), XNNPACK on" in out
     assert "Pixel 8 (B:5555, simulated): benchmark_model, 1 thread on cores big (mask 100)" in out
-    assert out.count("tflite 10.01 10.00-10.02 10.02 3.0 20.0 90% benchmark_model") == 4
+    assert out.count("tflite 10.01 10.00-10.02 10.02 (of rounds) 3.0 20.0 90% benchmark_model") == 4
     assert out.count("a.tflite: delegates took 90.0% (9 of 10) in XNNPACK") == 2
     assert "no difference shown: a.tflite takes" in out
     files = sorted(Path("out").glob("*.json"))

@@ -113,7 +113,12 @@ def test_a_killed_session_goes_on(phone, tmp_path, monkeypatch):
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda serial, name, turn: 10.0))
     monkeypatch.setattr(FakeBench, "log", [])
     result = measure(phone, FILES, RUNNER, QUICK, control=Control(journal))
-    assert [name for _, name in FakeBench.log] == ["warm-up on 08", "b", "a", "b", "left"]
+    assert [name for _, name in FakeBench.log] == [
+        "removed /data/local/tmp/nasfpn-lite-0",
+        "warm-up on 08",
+        *["b", "a", "b"],
+        "left",
+    ]
     assert [item.resumed for item in result.rounds] == [False, False, False, True, False]
 
 

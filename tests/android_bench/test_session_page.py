@@ -45,7 +45,7 @@ def test_figures_stand_beside_their_runner():
     page = make_page([RESULT])
     assert "10.05 ms, benchmark_model, simulated" in page
     assert "<td>benchmark_model, simulated</td><td>trustworthy</td>" in page
-    assert "9.90 to 10.30 (96.9%)" in page
+    assert "<td>9.90 to 10.30 (96.9%)</td><td>10.25 (of rounds)</td>" in page
     assert "[benchmark_model, simulated]" in page  # beside the ratio
     assert "b.tflite (int8) is only 1.10 times as fast" in page
 
