@@ -75,9 +75,13 @@ class _Attempt:
     doubts: tuple[str, ...] = ()
 
 
-def measure_rounds(plan: Plan, hands: Hands, journal: Journal) -> Measured:
-    """Measures what the journal lacks of a session."""
-    return _Rounds(plan, hands, journal).measure()
+def measure_rounds(plan: Plan, hands: Hands, journal: Journal, *, first: Conditions | None = None) -> Measured:
+    """Measures what the journal lacks of a session.
+
+    Args:
+        first: A reading of just now, which saves one.
+    """
+    return _Rounds(plan, hands, journal, first).measure()
 
 
 @dataclass
@@ -116,11 +120,11 @@ def _read_history(journal: Journal) -> _History:
 
 
 class _Rounds:
-    def __init__(self, plan: Plan, hands: Hands, journal: Journal) -> None:
+    def __init__(self, plan: Plan, hands: Hands, journal: Journal, first: Conditions | None) -> None:
         self.plan, self.hands, self.journal = plan, hands, journal
         self.history = _read_history(journal)
         self.attempts = self.history.attempts
-        self.latest: Conditions | None = None  # a reading so fresh that it need not be repeated
+        self.latest = first  # a reading so fresh that it need not be repeated
         self.warm = False
 
     def measure(self) -> Measured:

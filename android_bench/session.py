@@ -100,7 +100,7 @@ def measure(
             pace=control.pace,
             say=control.progress,
         )
-        measured = measure_rounds(plan, hands, journal)
+        measured = measure_rounds(plan, hands, journal, first=start.before)
     origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc())
     return to_result(files, start, how_measured(runner.name, options), measured, origin)
 

@@ -78,7 +78,18 @@ def _render_bars(result: SessionResult) -> str:
 
 
 def _render_table(result: SessionResult) -> str:
-    head = ("file", "ms", "interval", "p90 ms", "start ms", "peak MB", "file MB", "delegates", "runner", "verdict")
+    head = (
+        "file",
+        "ms",
+        "interval",
+        "p90 ms",
+        "start ms",
+        "peak or +growth MB",
+        "file MB",
+        "delegates",
+        "runner",
+        "verdict",
+    )
     return _table(head, [_to_row(result.phone, file) for file in result.files])
 
 
@@ -90,7 +101,7 @@ def _to_row(phone: Phone, file: FileFigures) -> list[str]:
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
         "–" if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         _number(file.init_ms, "{:.1f}"),
-        _number(file.peak_memory_bytes, "{:.1f}", 1e-6),
+        format_memory(file),
         _number(file.size_bytes, "{:.2f}", 1e-6),
         file.coverage.text if file.coverage else "–",
         _label(phone, file.runner),
@@ -184,7 +195,14 @@ def list_conditions(state: Conditions) -> list[tuple[str, str]]:
 
 def format_ms(value_ms: float) -> str:
     """Returns two decimals, or for less than a millisecond three digits."""
-    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:.3g}"
+    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:#.3g}"
+
+
+def format_memory(file: FileFigures) -> str:
+    """Returns the peak of the runner's memory in MB; "+" and its growth where the peak was not told."""
+    if file.peak_memory_bytes is not None:
+        return f"{file.peak_memory_bytes / 1e6:.1f}"
+    return "–" if file.memory_growth_bytes is None else f"+{file.memory_growth_bytes / 1e6:.1f}"
 
 
 def _yes_no(value: bool | None) -> str:

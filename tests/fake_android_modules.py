@@ -18,6 +18,10 @@ class FakeAdbError(UserError):
     """As adb.AdbError."""
 
 
+class FakeRunnerError(UserError):
+    """As runners.RunnerError."""
+
+
 @dataclass(frozen=True)
 class FakeListedDevice:
     serial: str
@@ -85,13 +89,14 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
 
     def find_benchmark_binary(path, abi):
         if path == Path("missing"):
-            raise UserError("expected the program benchmark_model in missing, but there is no such file")
+            raise FakeRunnerError("expected the program benchmark_model in missing, but there is no such file")
         return FakeRunner("benchmark_model", abi)
 
     contents = {
         "adb": {"Adb": Adb, "AdbError": FakeAdbError},
         "device": {"Device": find_device, "choose_device": choose_device},
         "runners": {
+            "RunnerError": FakeRunnerError,
             "find_benchmark_binary": find_benchmark_binary,
             "find_own_runner": lambda abi: FakeRunner("nasfpn_runner", abi),
         },

@@ -100,6 +100,19 @@ def test_a_phone_that_is_not_ready_does_not_stop_the_others(phones, capsys):
     assert len(list(Path("out").glob("*.json"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [(("HT1", "HT1"), 2), (("HT1", "HT2"), 0), (("unknown", "unknown"), 0), (("EMULATOR34X", "EMULATOR34X"), 0)],
+)
+def test_a_phone_that_is_attached_twice_is_measured_once(phones, capsys, numbers, code):
+    for phone, number in zip(phones.values(), numbers, strict=True):
+        phone.set_command("getprop ro.serialno", number)
+    assert run("bench", "a.tflite", *QUICK) == code
+    captured = capsys.readouterr()
+    assert ("is the same phone as" in captured.err) == (code == 2)
+    assert captured.out.count("10.01") == (1 if code else 2)
+
+
 def test_no_phone_at_all(phones, capsys):
     phones.clear()
     for verb in (["bench", "a.tflite"], ["devices"], ["doctor"]):
@@ -108,11 +121,19 @@ def test_no_phone_at_all(phones, capsys):
 
 
 def test_a_missing_runner_is_each_phones_error(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
+    options = ["--runner", "benchmark_model", "--benchmark-binary", "missing"]
+    assert run("bench", "a.tflite", *options, *QUICK) == 2
     captured = capsys.readouterr()
     assert captured.err.count("but there is no such file") == 2
     assert captured.out == ""
     assert not Path("out/latency.html").exists()
+
+
+def test_a_missing_benchmark_model_gives_way_to_our_own_runner(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
+    assert captured.out.count("nasfpn_runner, 1 thread") == 2
 
 
 def test_files_are_checked_before_any_phone(phones, capsys):
@@ -205,7 +226,12 @@ def test_doctor(phones, capsys):
     ("arguments", "code", "text"),
     [
         (["--cores", "mid"], 2, "error: this phone has no mid cores"),
-        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
+        (
+            ["--runner", "benchmark_model", "--benchmark-binary", "missing"],
+            2,
+            "error: expected the program benchmark_model in missing",
+        ),
+        (["--benchmark-binary", "missing"], 0, "nasfpn_runner for arm64-v8a"),
         (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
     ],
 )

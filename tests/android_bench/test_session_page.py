@@ -11,6 +11,7 @@ from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.session_page import (
     describe_how,
     describe_ranking,
+    format_memory,
     format_ms,
     make_page,
     name_phone,
@@ -130,10 +131,17 @@ def test_one_file_has_no_ranking():
 
 
 @pytest.mark.parametrize(
-    ("value_ms", "text"), [(123.456, "123.46"), (1.0, "1.00"), (0.98765, "0.988"), (0.00412, "0.00412")]
+    ("value_ms", "text"), [(123.456, "123.46"), (1.0, "1.00"), (0.98765, "0.988"), (0.2, "0.200"), (0.00412, "0.00412")]
 )
 def test_milliseconds(value_ms, text):
     assert format_ms(value_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("peak", "growth", "text"), [(20_000_000, 18_000_000, "20.0"), (None, 18_000_000, "+18.0"), (None, None, "–")]
+)
+def test_memory(peak, growth, text):
+    assert format_memory(replace(RESULT.files[0], peak_memory_bytes=peak, memory_growth_bytes=growth)) == text
 
 
 def test_names():
