@@ -168,12 +168,17 @@ class HowMeasured:
 
 @dataclass(frozen=True)
 class Origin:
-    """What made the record, and when (UTC, ISO 8601)."""
+    """What made the record, and when (UTC, ISO 8601).
+
+    Attributes:
+        resumed: How often the session went on after a break.
+    """
 
     versions: dict[str, str]
     commit: str | None
     started: str
     finished: str
+    resumed: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
 
 # What a journal's entries tell.
-FOLDER, WARM_UP, BEGIN, TURN, END = "folder", "warm_up", "begin", "turn", "end"
+START, FOLDER, WARM_UP, BEGIN, TURN, END = "start", "folder", "warm_up", "begin", "turn", "end"
 
 
 @dataclass(frozen=True)

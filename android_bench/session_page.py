@@ -170,8 +170,11 @@ def _render_conditions(result: AnyResult) -> str:
     phone = result.phone
     facts = f"{phone.fingerprint or 'unknown build'}, {phone.abi or 'unknown ABI'}, API {phone.sdk or 'unknown'}"
     versions = ", ".join(f"{name} {version}" for name, version in result.origin.versions.items())
+    breaks = f"; went on after {result.origin.resumed} breaks" if result.origin.resumed else ""
     commit = f", commit {result.origin.commit}" if result.origin.commit else ""
-    return "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit])
+    return (
+        "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit + breaks])
+    )
 
 
 def list_conditions(state: Conditions) -> list[tuple[str, str]]:

@@ -109,6 +109,13 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
     return modules
 
 
+def use(monkeypatch, phones: Mapping[str, FakePhone | str]) -> None:
+    """Puts the modules in place for one test, with an empty log."""
+    for name, module in make_modules(phones).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(FakeBench, "log", [])
+
+
 class _Unready:
     def __init__(self, serial, state):
         self.serial, self.state = serial, state

@@ -10,7 +10,7 @@ import pytest
 
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
-from tests.fake_android_modules import FakeBench, make_modules
+from tests.fake_android_modules import FakeBench, use
 from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree
 from tests.tiny_tflite import make_tiny_tflite
 
@@ -30,9 +30,7 @@ def phones(tmp_path, monkeypatch):
             tmp_path / "B", PIXEL_8, {**PIXEL_COMMANDS, "getprop ro.product.model": "Pixel 8"}, serial="B:5555"
         ),
     }
-    for name, module in make_modules(found).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(FakeBench, "log", [])
+    use(monkeypatch, found)
     monkeypatch.chdir(tmp_path)
     for name in ("a.tflite", "b.tflite"):
         Path(name).write_bytes(make_tiny_tflite())

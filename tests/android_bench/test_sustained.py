@@ -1,7 +1,6 @@
 """Lasting load: windows, drifts, and whether a ranking stays."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from nasfpn_lite.android_bench.sustained import (
 )
 from nasfpn_lite.android_bench.sustained_record import Cycle
 from nasfpn_lite.cli.output import to_plain
-from tests.fake_android_modules import FakeBench, FakeRunner, make_modules
+from tests.fake_android_modules import FakeBench, FakeRunner, use
 from tests.fake_measured_phone import THERMAL, FakePhone, make_conditions, make_turn
 
 FILES = tuple(ModelFile(Path(name), name, "00", 3_000_000, None, None) for name in ("a", "b"))
@@ -103,9 +102,7 @@ def test_load_lasts_as_long_as_asked():
 @pytest.fixture
 def phone(tmp_path, monkeypatch):
     phone = FakePhone(tmp_path / "phone")
-    for name, module in make_modules({phone.serial: phone}).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(FakeBench, "log", [])
+    use(monkeypatch, {phone.serial: phone})
     return phone
 
 
