@@ -158,7 +158,7 @@ def describe_ranking(result: SustainedResult) -> list[str]:
     if ranking is None or len(ranking.first) < 2:
         return []
     if ranking.order == "not shown":
-        return ["Too few turns to compare the ranking of the first minute with that of the last: take more minutes."]
+        return ["Whether the ranking at the end is that at the start is not shown: too few turns, or files too close."]
     text = f"The ranking at the end is {'' if ranking.order == 'the same' else 'not '}the ranking at the start"
     turned = [f"{fast} is faster than {slow} only in the end" for fast, slow in ranking.turned]
     return [f"{text}: {'; '.join(turned) or ', '.join(ranking.last)}."]

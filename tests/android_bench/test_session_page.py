@@ -120,7 +120,7 @@ def test_more_curves_than_one_chart_can_tell_apart():
 
 @pytest.mark.parametrize(
     ("order", "text"),
-    [("the same", "is the ranking at the start: b.tflite, a.tflite."), ("not shown", "Too few turns to compare")],
+    [("the same", "is the ranking at the start: b.tflite, a.tflite."), ("not shown", "is not shown: too few turns")],
 )
 def test_other_rankings(order, text):
     assert text in describe_ranking(make_sustained(order))[0]

@@ -73,8 +73,12 @@ def test_a_ranking_that_turns():
     assert judge_ranking(["a", "b"], hold(((12.0, 10.0), 30), ((13.0, 15.0), 30))).turned == (("a", "b"),)
 
 
-def test_files_that_are_equally_fast_do_not_turn():
-    assert judge_ranking(["a", "b"], hold(((10.0, 10.0), 60))).order == "the same"
+def test_medians_that_change_places_without_a_shown_difference():
+    first = [(10.0, 10.1), (10.0, 10.1), (10.0, 10.1), (10.2, 10.1)] * 3
+    last = [(b, a) for a, b in first]
+    ranking = judge_ranking(["a", "b"], cycles_of(*first, *last))
+    assert (ranking.first, ranking.last) == (("a", "b"), ("b", "a"))
+    assert (ranking.order, ranking.turned) == ("not shown", ())
 
 
 def test_too_few_cycles_show_nothing():
