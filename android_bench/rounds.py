@@ -125,6 +125,7 @@ class _Rounds:
         self.history = _read_history(journal)
         self.attempts = self.history.attempts
         self.latest = first  # a reading so fresh that it need not be repeated
+        self.unfit: Conditions | None = None  # the reading that ended the session
         self.warm = False
 
     def measure(self) -> Measured:
@@ -143,7 +144,7 @@ class _Rounds:
         state, reasons = wait_until_fit(
             self.hands.read, self.plan.fitness, self.hands.pace, say=self.hands.say, first=self.latest
         )
-        self.latest = state if reasons else None
+        self.latest, self.unfit = None, state if reasons else None
         if not reasons:
             self._run(self._open_attempt(state))
         return reasons
@@ -185,7 +186,7 @@ class _Rounds:
             self.warm = True
 
     def _last(self) -> Conditions | None:
-        return self.latest or next((item.after for item in reversed(self.attempts) if item.after), None)
+        return self.unfit or next((item.after for item in reversed(self.attempts) if item.after), None)
 
     def _kept(self) -> tuple[Round, ...]:
         files = range(len(self.plan.names))
