@@ -26,6 +26,7 @@ from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.session_page import (
     describe_how,
     describe_ranking,
+    format_memory,
     format_ms,
     make_page,
     name_phone,
@@ -115,7 +116,7 @@ def describe_result(result: AnyResult) -> str:
 
 
 def _describe_session(result: SessionResult) -> list[str]:
-    headers = ("file", "ms (median)", "interval", "p90 ms", "init ms", "peak MB", "delegates", "runner")
+    headers = ("file", "ms (median)", "interval", "p90 ms", "init ms", "peak or +growth MB", "delegates", "runner")
     lines = [format_table(headers, [_to_row(file) for file in result.files])]
     lines += [f"round {item.number} was discarded: {'; '.join(item.reasons)}" for item in result.discarded]
     if not result.reasons:
@@ -135,9 +136,9 @@ def _to_row(file: FileFigures) -> list[Cell]:
         file.file,
         format_ms(file.latency_ms_p50),
         f"{format_ms(low)}-{format_ms(high)}",
-        None if file.latency_ms_p90 is None else format_ms(file.latency_ms_p90),
+        None if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         None if file.init_ms is None else f"{file.init_ms:.1f}",
-        None if file.peak_memory_bytes is None else f"{file.peak_memory_bytes / 1e6:.1f}",
+        format_memory(file),
         None if file.coverage is None or file.coverage.share is None else f"{file.coverage.share:.0%}",
         file.runner,
     ]

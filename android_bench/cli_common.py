@@ -12,7 +12,13 @@ from nasfpn_lite.android_bench.cooling import Pace
 from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.session import Control
-from nasfpn_lite.android_bench.session_options import ACCEPTABLE, DEFAULT_ROUNDS, LEAST_ROUNDS, SessionOptions
+from nasfpn_lite.android_bench.session_options import (
+    ACCEPTABLE,
+    DEFAULT_ROUNDS,
+    LEAST_ROUNDS,
+    SessionError,
+    SessionOptions,
+)
 from nasfpn_lite.android_bench.topology import CLUSTER_NAMES
 from nasfpn_lite.cli.common import positive_int
 
@@ -21,7 +27,8 @@ if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
     from nasfpn_lite.android_bench.runners import Runner
 
-RUNNERS = ("benchmark_model", "nasfpn_runner")
+AUTO = "auto"
+RUNNERS = (AUTO, "benchmark_model", "nasfpn_runner")
 _XNNPACK = {"on": True, "off": False, "runner": None}
 
 logger = logging.getLogger(__name__)
@@ -41,7 +48,8 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         "--runner",
         choices=RUNNERS,
         default=RUNNERS[0],
-        help="what measures on the phone: TensorFlow's benchmark_model, or the project's own (default: %(default)s)",
+        help="what measures on the phone: TensorFlow's benchmark_model, or the project's own; auto: for each phone the "
+        "first one that is there (default: %(default)s)",
     )
     parser.add_argument(
         "--benchmark-binary", type=Path, metavar="PATH", help="benchmark_model (default: the one litert-cli downloaded)"
@@ -134,10 +142,20 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     Raises:
         RunnerError: It is not there, or not for this processor.
     """
-    from nasfpn_lite.android_bench.runners import find_benchmark_binary, find_own_runner
+    from nasfpn_lite.android_bench.runners import RunnerError, find_benchmark_binary, find_own_runner
 
     abi = device.get_property("ro.product.cpu.abi") or "unknown"
-    return find_own_runner(abi) if args.runner == "nasfpn_runner" else find_benchmark_binary(args.benchmark_binary, abi)
+    if args.runner == "nasfpn_runner":
+        return find_own_runner(abi)
+    try:
+        return find_benchmark_binary(args.benchmark_binary, abi)
+    except RunnerError as error:
+        if args.runner != AUTO:
+            raise
+        logger.info(
+            "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error
+        )
+        return find_own_runner(abi)
 
 
 def run_fleet(
@@ -154,19 +172,37 @@ def run_fleet(
     from nasfpn_lite.android_bench.device import Device
 
     adb, options, stop = open_adb(args), to_options(args), threading.Event()
-    # Two phones of one kind must not build the same runner at once.
-    building = threading.Lock()
+    one_at_a_time = threading.Lock()
+    owners: dict[str, str] = {}
 
     def run_one(place: Place) -> AnyResult:
         device = Device(adb, place.serial)
         device.check_ready()
-        with building:
+        with one_at_a_time:
+            check_only_once(device, owners)
             runner = find_runner(args, device)
         control = Control(place.journal, args.restart, _make_progress(place.serial), Pace(stop))
         return run(device, runner, options, control)
 
     places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
     return measure_fleet(places, run_one, stop=stop)
+
+
+def check_only_once(device: "Device", owners: dict[str, str]) -> None:
+    """Checks that a phone is not attached twice, by cable and over Wi-Fi: it would be measured against itself.
+
+    Args:
+        owners: The phones' own serial numbers -> adb's serial; grows.
+
+    Raises:
+        SessionError: It is.
+    """
+    number = device.get_property("ro.serialno")
+    if number is None or number == "unknown" or number.startswith("EMULATOR"):  # which all emulators have
+        return
+    owner = owners.setdefault(number, device.serial)
+    if owner != device.serial:
+        raise SessionError(f"{device.serial} is the same phone as {owner}, attached in two ways: name one with -s")
 
 
 def _make_progress(serial: str) -> Callable[[str], None]:

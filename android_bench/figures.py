@@ -41,6 +41,7 @@ def summarize(
         latency_ms_ci=None,
         ci_coverage=None,
         latency_ms_p90=None,
+        p90_of=None,
         init_ms=None,
         peak_memory_bytes=None,
         memory_growth_bytes=None,
@@ -52,13 +53,16 @@ def summarize(
 def _fill(file: FileFigures, turns: Sequence[Turn]) -> FileFigures:
     latencies_ms = [turn.latency_ms for turn in turns]
     estimate = estimate_median(latencies_ms)
+    tails_ms = [turn.latency_ms_p90 for turn in turns if turn.latency_ms_p90 is not None]
+    of_runs = len(tails_ms) == len(turns)
     return replace(
         file,
         verdict="trustworthy",
         latency_ms_p50=estimate.median,
         latency_ms_ci=(estimate.low, estimate.high),
         ci_coverage=estimate.coverage,
-        latency_ms_p90=percentile(latencies_ms, 90),
+        latency_ms_p90=percentile(tails_ms, 50) if of_runs else percentile(latencies_ms, 90),
+        p90_of="runs" if of_runs else "rounds",
         init_ms=_median([turn.init_ms for turn in turns]),
         peak_memory_bytes=_largest([turn.peak_memory_bytes for turn in turns]),
         memory_growth_bytes=_largest([turn.memory_growth_bytes for turn in turns]),

@@ -45,6 +45,7 @@ class Turn:
 
     Attributes:
         latency_ms: Mean over the runs, as the runner prints it.
+        latency_ms_p90: 90th percentile of the runs; None where the runner does not tell single runs.
         init_ms: From reading the file to allocated tensors.
         memory_growth_bytes: Resident memory at the end, less that at the start of the runner.
         seconds: Of the whole turn, the runner's start and adb included.
@@ -54,6 +55,7 @@ class Turn:
     latency_ms: float
     latency_ms_min: float
     latency_ms_max: float
+    latency_ms_p90: float | None
     init_ms: float | None
     peak_memory_bytes: int | None
     memory_growth_bytes: int | None
@@ -98,7 +100,7 @@ class FileFigures:
     Attributes:
         arithmetic: What most multiply-adds compute with: "int8", "float" ...; None where that could not be read.
         latency_ms_p50: Median over rounds, with the interval that covers it with the probability ci_coverage.
-        latency_ms_p90: 90th percentile over rounds.
+        latency_ms_p90: 90th percentile: of the runs (the median of the rounds), or of the rounds; p90_of says which.
         reasons: Why this file's figures are not trustworthy.
     """
 
@@ -114,6 +116,7 @@ class FileFigures:
     latency_ms_ci: Interval | None
     ci_coverage: float | None
     latency_ms_p90: float | None
+    p90_of: Literal["runs", "rounds"] | None
     init_ms: float | None
     peak_memory_bytes: int | None
     memory_growth_bytes: int | None
@@ -165,12 +168,17 @@ class HowMeasured:
 
 @dataclass(frozen=True)
 class Origin:
-    """What made the record, and when (UTC, ISO 8601)."""
+    """What made the record, and when (UTC, ISO 8601).
+
+    Attributes:
+        resumed: How often the session went on after a break.
+    """
 
     versions: dict[str, str]
     commit: str | None
     started: str
     finished: str
+    resumed: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
 from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
 
-WARM_UP, BEGIN, TURN, END = "warm_up", "begin", "turn", "end"  # what a journal's entries tell
+# What a journal's entries tell.
+START, FOLDER, WARM_UP, BEGIN, TURN, END = "start", "folder", "warm_up", "begin", "turn", "end"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,13 @@ class _Attempt:
     doubts: tuple[str, ...] = ()
 
 
-def measure_rounds(plan: Plan, hands: Hands, journal: Journal) -> Measured:
-    """Measures what the journal lacks of a session."""
-    return _Rounds(plan, hands, journal).measure()
+def measure_rounds(plan: Plan, hands: Hands, journal: Journal, *, first: Conditions | None = None) -> Measured:
+    """Measures what the journal lacks of a session.
+
+    Args:
+        first: A reading of just now, which saves one.
+    """
+    return _Rounds(plan, hands, journal, first).measure()
 
 
 @dataclass
@@ -96,7 +101,7 @@ class _History:
             self.attempts.append(_Attempt(entry["round"], entry["attempt"], before))
         elif kind == TURN:
             self.attempts[-1].turns[entry["file"]] = parse_record(Turn, entry["turn"], "turn")
-        else:
+        elif kind == END:
             last = self.attempts[-1]
             last.after = parse_record(Conditions, entry["after"], "after")
             last.doubts, last.resumed = tuple(entry["doubts"]), entry["resumed"]
@@ -115,11 +120,12 @@ def _read_history(journal: Journal) -> _History:
 
 
 class _Rounds:
-    def __init__(self, plan: Plan, hands: Hands, journal: Journal) -> None:
+    def __init__(self, plan: Plan, hands: Hands, journal: Journal, first: Conditions | None) -> None:
         self.plan, self.hands, self.journal = plan, hands, journal
         self.history = _read_history(journal)
         self.attempts = self.history.attempts
-        self.latest: Conditions | None = None  # a reading so fresh that it need not be repeated
+        self.latest = first  # a reading so fresh that it need not be repeated
+        self.unfit: Conditions | None = None  # the reading that ended the session
         self.warm = False
 
     def measure(self) -> Measured:
@@ -138,7 +144,7 @@ class _Rounds:
         state, reasons = wait_until_fit(
             self.hands.read, self.plan.fitness, self.hands.pace, say=self.hands.say, first=self.latest
         )
-        self.latest = state if reasons else None
+        self.latest, self.unfit = None, state if reasons else None
         if not reasons:
             self._run(self._open_attempt(state))
         return reasons
@@ -180,7 +186,7 @@ class _Rounds:
             self.warm = True
 
     def _last(self) -> Conditions | None:
-        return self.latest or next((item.after for item in reversed(self.attempts) if item.after), None)
+        return self.unfit or next((item.after for item in reversed(self.attempts) if item.after), None)
 
     def _kept(self) -> tuple[Round, ...]:
         files = range(len(self.plan.names))

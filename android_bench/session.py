@@ -13,14 +13,15 @@ from nasfpn_lite.android_bench.figures import split_rounds, summarize
 from nasfpn_lite.android_bench.journal import Journal
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
-from nasfpn_lite.android_bench.records import SCHEMA, VERSION, HowMeasured, Origin, Phone, SessionResult
-from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
+from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeasured, Origin, Phone, SessionResult
+from nasfpn_lite.android_bench.rounds import FOLDER, START, Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
     from nasfpn_lite.android_bench.runners import Runner
+    from nasfpn_lite.android_bench.turns import Bench
 
 
 def say_nothing(text: str) -> None:
@@ -75,7 +76,6 @@ def measure(
 
     control = control or Control()
     device.check_ready()
-    started = now_utc()
     start = look_at_phone(device, options)
     plan = Plan(tuple(file.name for file in files), options.rounds, options.repeats, to_fitness(options, start.cores))
     with ExitStack() as stack:
@@ -83,17 +83,33 @@ def measure(
         if control.restart:
             path.unlink(missing_ok=True)
         journal = stack.enter_context(Journal(path, describe_session(start.phone, files, runner.name, options)))
+        journal.append(kind=START, at=now_utc())
         bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
-        hands = Hands(
-            read=lambda: read_conditions(device),
-            take_turn=bench.take,
-            warm_up=bench.warm_up,
-            pace=control.pace,
-            say=control.progress,
-        )
-        measured = measure_rounds(plan, hands, journal)
-    origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc())
+        # A phone that was lost kept the session's folder.
+        for folder in _list_entries(journal, FOLDER, "folder"):
+            bench.remove_left(folder)
+        measured = measure_rounds(plan, _make_hands(device, bench, journal, control), journal, first=start.before)
+        started, *resumed = _list_entries(journal, START, "at")
+    origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc(), len(resumed))
     return to_result(files, start, how_measured(runner.name, options), measured, origin)
+
+
+def _list_entries(journal: Journal, kind: str, name: str) -> list[str]:
+    return [str(entry[name]) for entry in journal.entries if entry.get("kind") == kind]
+
+
+def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Control) -> Hands:
+    def warm_up() -> tuple[Coverage | None, ...]:
+        journal.append(kind=FOLDER, folder=bench.open())
+        return bench.warm_up()
+
+    return Hands(
+        read=lambda: read_conditions(device),
+        take_turn=bench.take,
+        warm_up=warm_up,
+        pace=control.pace,
+        say=control.progress,
+    )
 
 
 def look_at_phone(device: "Device", options: SessionOptions) -> Start:

@@ -22,6 +22,7 @@ class SessionOptions:
     Attributes:
         cores: "big", "mid", "little", "all", or a mask in hex.
         runs: In a turn, at least so many, for at least `min_s` and at most `max_s`.
+            The warm-up before them takes half a second, or `min_s` if that is less.
         xnnpack: None leaves it to the runner; some builds know no such switch.
         cool_below_c: Skin and battery, before a round begins.
         patience_s: How long to wait until the phone is cool and quiet.

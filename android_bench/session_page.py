@@ -78,7 +78,18 @@ def _render_bars(result: SessionResult) -> str:
 
 
 def _render_table(result: SessionResult) -> str:
-    head = ("file", "ms", "interval", "p90 ms", "start ms", "peak MB", "file MB", "delegates", "runner", "verdict")
+    head = (
+        "file",
+        "ms",
+        "interval",
+        "p90 ms",
+        "start ms",
+        "peak or +growth MB",
+        "file MB",
+        "delegates",
+        "runner",
+        "verdict",
+    )
     return _table(head, [_to_row(result.phone, file) for file in result.files])
 
 
@@ -88,9 +99,9 @@ def _to_row(phone: Phone, file: FileFigures) -> list[str]:
         file.file,
         _ms(file.latency_ms_p50),
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
-        _ms(file.latency_ms_p90),
+        "–" if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         _number(file.init_ms, "{:.1f}"),
-        _number(file.peak_memory_bytes, "{:.1f}", 1e-6),
+        format_memory(file),
         _number(file.size_bytes, "{:.2f}", 1e-6),
         file.coverage.text if file.coverage else "–",
         _label(phone, file.runner),
@@ -147,7 +158,7 @@ def describe_ranking(result: SustainedResult) -> list[str]:
     if ranking is None or len(ranking.first) < 2:
         return []
     if ranking.order == "not shown":
-        return ["Too few turns to compare the ranking of the first minute with that of the last: take more minutes."]
+        return ["Whether the ranking at the end is that at the start is not shown: too few turns, or files too close."]
     text = f"The ranking at the end is {'' if ranking.order == 'the same' else 'not '}the ranking at the start"
     turned = [f"{fast} is faster than {slow} only in the end" for fast, slow in ranking.turned]
     return [f"{text}: {'; '.join(turned) or ', '.join(ranking.last)}."]
@@ -159,8 +170,11 @@ def _render_conditions(result: AnyResult) -> str:
     phone = result.phone
     facts = f"{phone.fingerprint or 'unknown build'}, {phone.abi or 'unknown ABI'}, API {phone.sdk or 'unknown'}"
     versions = ", ".join(f"{name} {version}" for name, version in result.origin.versions.items())
+    breaks = f"; went on after {result.origin.resumed} breaks" if result.origin.resumed else ""
     commit = f", commit {result.origin.commit}" if result.origin.commit else ""
-    return "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit])
+    return (
+        "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit + breaks])
+    )
 
 
 def list_conditions(state: Conditions) -> list[tuple[str, str]]:
@@ -184,7 +198,14 @@ def list_conditions(state: Conditions) -> list[tuple[str, str]]:
 
 def format_ms(value_ms: float) -> str:
     """Returns two decimals, or for less than a millisecond three digits."""
-    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:.3g}"
+    return f"{value_ms:.2f}" if value_ms >= 1 else f"{value_ms:#.3g}"
+
+
+def format_memory(file: FileFigures) -> str:
+    """Returns the peak of the runner's memory in MB; "+" and its growth where the peak was not told."""
+    if file.peak_memory_bytes is not None:
+        return f"{file.peak_memory_bytes / 1e6:.1f}"
+    return "–" if file.memory_growth_bytes is None else f"+{file.memory_growth_bytes / 1e6:.1f}"
 
 
 def _yes_no(value: bool | None) -> str:

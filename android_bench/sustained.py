@@ -142,7 +142,8 @@ def _median_ms(window: Sequence[Cycle], index: int) -> float:
 def judge_ranking(names: Sequence[str], cycles: Sequence[Cycle]) -> Ranking:
     """Says whether the order of the files in the last minute is that of the first.
 
-    A pair counts as turned where a difference is shown both times, once for the one and once for the other.
+    A pair counts as turned where a difference is shown both times, once for the one and once for the other. Medians
+    that change places without that show neither.
     """
     windows = first_window(cycles), last_window(cycles)
     indices = range(len(names))
@@ -152,8 +153,9 @@ def judge_ranking(names: Sequence[str], cycles: Sequence[Cycle]) -> Ranking:
             winners = [find_winner(_estimate_ratio(window, i, j)) for window in windows]
             if set(winners) == {"first", "second"}:
                 turned.append((names[i], names[j]) if winners[1] == "first" else (names[j], names[i]))
-    order: Order = "changed" if turned else "the same" if min(map(len, windows)) >= LEAST_CYCLES else "not shown"
     first, last = (_rank(names, window) for window in windows)
+    same = first == last and min(map(len, windows)) >= LEAST_CYCLES
+    order: Order = "changed" if turned else "the same" if same else "not shown"
     return Ranking(order, first, last, tuple(turned), (len(windows[0]), len(windows[1])))
 
 

@@ -50,7 +50,8 @@ class Ranking:
     """The order of the files, fastest first, in the first minute and in the last.
 
     Attributes:
-        order: "changed" where a shown difference turned; "not shown" where there are too few cycles to tell.
+        order: "changed" where a shown difference turned; "not shown" where there are too few cycles to tell, or files
+            so close that their medians changed places.
         turned: Pairs (faster in the end, slower in the end) whose order is another than in the beginning.
         window_cycles: How many cycles the first and the last minute have.
     """

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from nasfpn_lite.android_bench.adb import AdbError
-from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_log
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, DeviceLostError
+from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_latencies, parse_log
 from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.op_profile import parse_profile
+from nasfpn_lite.android_bench.phone_files import READ_TIMEOUT_S
 from nasfpn_lite.android_bench.records import Coverage, Turn
 from nasfpn_lite.android_bench.runners import Runner, RunSettings
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
-from nasfpn_lite.android_bench.workspace import Workspace
+from nasfpn_lite.android_bench.workspace import Workspace, remove_folder
+from nasfpn_lite.benchmarks.statistics import percentile
 from nasfpn_lite.errors import UserError
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device, ShellResult
+
+WARMUP_MIN_S = 0.5  # benchmark_model's own
 
 
 class Bench:
@@ -38,6 +42,16 @@ class Bench:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
+
+    def remove_left(self, folder: str) -> None:
+        """Removes the folder of an earlier session that lost its phone; does nothing where it is gone."""
+        remove_folder(self._device, folder)
+
+    def open(self) -> str:
+        """Makes the folder on the phone and returns its path; nothing is in it yet."""
+        if self._workspace is None:
+            self._workspace = self._stack.enter_context(Workspace(self._device))
+        return self._workspace.folder
 
     def warm_up(self) -> tuple[Coverage, ...]:
         """Runs each file once, so that its pages and code are loaded, and finds out what delegates take of it.
@@ -63,14 +77,22 @@ class Bench:
             latency_ms=timings.average_ms,
             latency_ms_min=timings.min_ms,
             latency_ms_max=timings.max_ms,
+            latency_ms_p90=self._read_p90(),
             init_ms=log.init_ms,
             peak_memory_bytes=log.peak_memory_bytes,
             memory_growth_bytes=log.memory_growth_bytes,
             seconds=result.seconds,
         )
 
+    def _read_p90(self) -> float | None:
+        """Returns the 90th percentile of the last turn's runs, from a runner that writes down each."""
+        if self._runner.latencies_file is None:
+            return None
+        path = f"{self.open()}/{self._runner.latencies_file}"
+        return percentile(parse_latencies(self._device.shell(["cat", path], timeout_s=READ_TIMEOUT_S).stdout), 90)
+
     def _warm_up(self, index: int) -> Coverage:
-        settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), warmup_min_s=0.0, profile=True)
+        settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), profile=True)
         _, result = self._run(index, settings)
         try:
             operators = parse_profile(result.stdout)
@@ -93,11 +115,12 @@ class Bench:
             warmup_runs=warmup_runs,
             min_s=min_s,
             max_s=options.max_s,
+            warmup_min_s=min(WARMUP_MIN_S, min_s),
             xnnpack=options.xnnpack,
         )
 
     def _run(self, index: int, settings: RunSettings) -> tuple[BenchLog, "ShellResult"]:
-        workspace = self._prepare()
+        workspace = self._push_once()
         name = self._files[index].name
         argv = self._runner.command(workspace.folder, self._remote[index], settings)
         try:
@@ -107,21 +130,23 @@ class Bench:
         try:
             return parse_log(result.stdout, result.stderr), result
         except LogError as error:
-            raise SessionError(f"{name} was not measured: {error}") from error
+            hint = "; on the command line: --xnnpack runner" if "use_xnnpack" in str(error) else ""
+            raise SessionError(f"{name} was not measured: {error}{hint}") from error
 
-    def _prepare(self) -> Workspace:
-        if self._workspace is None:
-            workspace = self._stack.enter_context(Workspace(self._device))
+    def _push_once(self) -> Workspace:
+        self.open()
+        workspace = cast(Workspace, self._workspace)
+        if not self._remote:
             models = {file.path: f"model{index}.tflite" for index, file in enumerate(self._files)}
             remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
             self._remote = remotes[-len(models) :]
-            self._workspace = workspace
-        return self._workspace
+        return workspace
 
 
 def _explain(name: str, error: AdbError) -> Exception:
     """Adds what the runner's own log says to the error of a runner that failed; others stay as they are."""
-    if not error.exit_code:
+    # For a phone that went away the exit code is adb's own.
+    if isinstance(error, (DeviceLostError, AdbTimeoutError)) or not error.exit_code:
         return error
     try:
         parse_log(error.stdout, error.stderr)

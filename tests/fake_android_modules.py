@@ -18,6 +18,10 @@ class FakeAdbError(UserError):
     """As adb.AdbError."""
 
 
+class FakeRunnerError(UserError):
+    """As runners.RunnerError."""
+
+
 @dataclass(frozen=True)
 class FakeListedDevice:
     serial: str
@@ -46,6 +50,12 @@ class FakeBench:
 
     def __exit__(self, *error):
         self.log.append((self.serial, "left"))
+
+    def open(self):
+        return f"/data/local/tmp/nasfpn-lite-{len(self.log)}"
+
+    def remove_left(self, folder):
+        self.log.append((self.serial, f"removed {folder}"))
 
     def warm_up(self):
         self.log.append((self.serial, f"warm-up on {self.mask}"))
@@ -79,13 +89,14 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
 
     def find_benchmark_binary(path, abi):
         if path == Path("missing"):
-            raise UserError("expected the program benchmark_model in missing, but there is no such file")
+            raise FakeRunnerError("expected the program benchmark_model in missing, but there is no such file")
         return FakeRunner("benchmark_model", abi)
 
     contents = {
         "adb": {"Adb": Adb, "AdbError": FakeAdbError},
         "device": {"Device": find_device, "choose_device": choose_device},
         "runners": {
+            "RunnerError": FakeRunnerError,
             "find_benchmark_binary": find_benchmark_binary,
             "find_own_runner": lambda abi: FakeRunner("nasfpn_runner", abi),
         },
@@ -96,6 +107,13 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
         modules[f"{ROOM}.{name}"] = module = types.ModuleType(f"{ROOM}.{name}")
         vars(module).update(content)
     return modules
+
+
+def use(monkeypatch, phones: Mapping[str, FakePhone | str]) -> None:
+    """Puts the modules in place for one test, with an empty log."""
+    for name, module in make_modules(phones).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(FakeBench, "log", [])
 
 
 class _Unready:

@@ -186,6 +186,7 @@ def make_turn(latency_ms: float = 10.0, **changes: object) -> Turn:
         latency_ms=latency_ms,
         latency_ms_min=latency_ms * 0.98,
         latency_ms_max=latency_ms * 1.1,
+        latency_ms_p90=None,
         init_ms=3.0,
         peak_memory_bytes=20_000_000,
         memory_growth_bytes=18_000_000,

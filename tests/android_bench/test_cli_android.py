@@ -10,7 +10,7 @@ import pytest
 
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
-from tests.fake_android_modules import FakeBench, make_modules
+from tests.fake_android_modules import FakeBench, use
 from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree
 from tests.tiny_tflite import make_tiny_tflite
 
@@ -30,9 +30,7 @@ def phones(tmp_path, monkeypatch):
             tmp_path / "B", PIXEL_8, {**PIXEL_COMMANDS, "getprop ro.product.model": "Pixel 8"}, serial="B:5555"
         ),
     }
-    for name, module in make_modules(found).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(FakeBench, "log", [])
+    use(monkeypatch, found)
     monkeypatch.chdir(tmp_path)
     for name in ("a.tflite", "b.tflite"):
         Path(name).write_bytes(make_tiny_tflite())
@@ -56,7 +54,7 @@ def test_bench_measures_all_phones(phones, capsys):
     out = squeeze(capsys.readouterr().out)
     assert "Pixel (A, simulated): benchmark_model, 1 thread on cores big (mask 08), XNNPACK on" in out
     assert "Pixel 8 (B:5555, simulated): benchmark_model, 1 thread on cores big (mask 100)" in out
-    assert out.count("tflite 10.01 10.00-10.02 10.02 3.0 20.0 90% benchmark_model") == 4
+    assert out.count("tflite 10.01 10.00-10.02 10.02 (of rounds) 3.0 20.0 90% benchmark_model") == 4
     assert out.count("a.tflite: delegates took 90.0% (9 of 10) in XNNPACK") == 2
     assert "no difference shown: a.tflite takes" in out
     files = sorted(Path("out").glob("*.json"))
@@ -100,6 +98,19 @@ def test_a_phone_that_is_not_ready_does_not_stop_the_others(phones, capsys):
     assert len(list(Path("out").glob("*.json"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [(("HT1", "HT1"), 2), (("HT1", "HT2"), 0), (("unknown", "unknown"), 0), (("EMULATOR34X", "EMULATOR34X"), 0)],
+)
+def test_a_phone_that_is_attached_twice_is_measured_once(phones, capsys, numbers, code):
+    for phone, number in zip(phones.values(), numbers, strict=True):
+        phone.set_command("getprop ro.serialno", number)
+    assert run("bench", "a.tflite", *QUICK) == code
+    captured = capsys.readouterr()
+    assert ("is the same phone as" in captured.err) == (code == 2)
+    assert captured.out.count("10.01") == (1 if code else 2)
+
+
 def test_no_phone_at_all(phones, capsys):
     phones.clear()
     for verb in (["bench", "a.tflite"], ["devices"], ["doctor"]):
@@ -108,11 +119,19 @@ def test_no_phone_at_all(phones, capsys):
 
 
 def test_a_missing_runner_is_each_phones_error(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
+    options = ["--runner", "benchmark_model", "--benchmark-binary", "missing"]
+    assert run("bench", "a.tflite", *options, *QUICK) == 2
     captured = capsys.readouterr()
     assert captured.err.count("but there is no such file") == 2
     assert captured.out == ""
     assert not Path("out/latency.html").exists()
+
+
+def test_a_missing_benchmark_model_gives_way_to_our_own_runner(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
+    assert captured.out.count("nasfpn_runner, 1 thread") == 2
 
 
 def test_files_are_checked_before_any_phone(phones, capsys):
@@ -144,7 +163,7 @@ def test_sustained(phones, capsys):
     assert run("bench", "a.tflite", "b.tflite", *QUICK, "-s", "A", "--sustained", "0.0001") == 0
     out = capsys.readouterr().out
     assert "first minute ms" in out
-    assert "Too few turns to compare the ranking" in out
+    assert "is not shown: too few turns, or files too close" in out
     assert read_record(next(Path("out").glob("A-sustained-*.json"))).minutes == 0.0001
     assert "Latency in ms over time" in Path("out/latency.html").read_text()
 
@@ -205,7 +224,12 @@ def test_doctor(phones, capsys):
     ("arguments", "code", "text"),
     [
         (["--cores", "mid"], 2, "error: this phone has no mid cores"),
-        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
+        (
+            ["--runner", "benchmark_model", "--benchmark-binary", "missing"],
+            2,
+            "error: expected the program benchmark_model in missing",
+        ),
+        (["--benchmark-binary", "missing"], 0, "nasfpn_runner for arm64-v8a"),
         (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
     ],
 )

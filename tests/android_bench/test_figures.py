@@ -1,5 +1,6 @@
 """Figures of a file, and the reasons not to give them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,13 @@ def test_steady_rounds():
     assert result.ci_coverage == pytest.approx(0.96875)  # 1 - 2 / 2**6
     assert result.latency_ms_p90 == pytest.approx(10.45)  # halfway between the 5th and the 6th
     assert (result.init_ms, result.peak_memory_bytes, result.memory_growth_bytes) == (3.0, 20_000_000, 18_000_000)
+
+
+def test_p90_of_the_runs_where_they_are_known():
+    assert figures(STEADY).p90_of == "rounds"
+    known = [replace(turn, latency_ms_p90=12.0 + i) for i, turn in enumerate(STEADY)]
+    assert (figures(known).latency_ms_p90, figures(known).p90_of) == (14.5, "runs")
+    assert figures([STEADY[0], *known[1:]]).p90_of == "rounds"
 
 
 def test_five_rounds_cover_less_than_95_percent():

@@ -119,6 +119,7 @@ def test_no_turn_on_a_phone_that_is_not_fit(open_journal):
     measured = run(phone, open_journal)
     assert (phone.turns, phone.warm_ups) == ([], 0)
     assert measured.reasons == ("the screen is on: switch it off by its key",)
+    assert measured.last == make_conditions(screen_on=True)
     assert measured.coverages == (None, None, None)
 
 
@@ -138,7 +139,9 @@ def test_after_a_kill_only_the_missing_turns_run(open_journal, kill_at):
 def test_a_finished_session_needs_nothing_more(open_journal):
     done = run(Phone(), open_journal)
     phone = Phone()
-    assert run(phone, open_journal).rounds == done.rounds
+    with open_journal() as journal:
+        again = measure_rounds(plan(), phone.hands(), journal, first=THROTTLED)
+    assert (again.rounds, again.last) == (done.rounds, COOL)
     assert (phone.turns, phone.warm_ups, phone.reads) == ([], 0, 0)
 
 

@@ -1,7 +1,6 @@
 """A whole session on a phone of files and commands; only the runner is a fake."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import TopologyError
 from nasfpn_lite.cli.output import to_plain
-from tests.fake_android_modules import COVERAGE, FakeBench, FakeRunner, make_modules
+from tests.fake_android_modules import COVERAGE, FakeBench, FakeRunner, use
 from tests.fake_measured_phone import CPU, THERMAL, FakePhone
 
 RUNNER = FakeRunner("benchmark_model", "arm64-v8a")
@@ -24,9 +23,7 @@ QUICK = SessionOptions(rounds=5, patience_s=0.0)
 @pytest.fixture
 def phone(tmp_path, monkeypatch):
     phone = FakePhone(tmp_path / "phone")
-    for name, module in make_modules({phone.serial: phone}).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(FakeBench, "log", [])
+    use(monkeypatch, {phone.serial: phone})
     return phone
 
 
@@ -113,8 +110,16 @@ def test_a_killed_session_goes_on(phone, tmp_path, monkeypatch):
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda serial, name, turn: 10.0))
     monkeypatch.setattr(FakeBench, "log", [])
     result = measure(phone, FILES, RUNNER, QUICK, control=Control(journal))
-    assert [name for _, name in FakeBench.log] == ["warm-up on 08", "b", "a", "b", "left"]
+    assert [name for _, name in FakeBench.log] == [
+        "removed /data/local/tmp/nasfpn-lite-0",
+        "warm-up on 08",
+        *["b", "a", "b"],
+        "left",
+    ]
     assert [item.resumed for item in result.rounds] == [False, False, False, True, False]
+    assert result.origin.resumed == 1
+    first = json.loads(journal.read_text().splitlines()[1])
+    assert (first["kind"], first["at"]) == ("start", result.origin.started)
 
 
 def test_a_journal_of_other_files_is_refused_or_dropped(phone, tmp_path):

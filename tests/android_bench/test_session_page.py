@@ -11,6 +11,7 @@ from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.session_page import (
     describe_how,
     describe_ranking,
+    format_memory,
     format_ms,
     make_page,
     name_phone,
@@ -45,7 +46,7 @@ def test_figures_stand_beside_their_runner():
     page = make_page([RESULT])
     assert "10.05 ms, benchmark_model, simulated" in page
     assert "<td>benchmark_model, simulated</td><td>trustworthy</td>" in page
-    assert "9.90 to 10.30 (96.9%)" in page
+    assert "<td>9.90 to 10.30 (96.9%)</td><td>10.25 (of rounds)</td>" in page
     assert "[benchmark_model, simulated]" in page  # beside the ratio
     assert "b.tflite (int8) is only 1.10 times as fast" in page
 
@@ -119,7 +120,7 @@ def test_more_curves_than_one_chart_can_tell_apart():
 
 @pytest.mark.parametrize(
     ("order", "text"),
-    [("the same", "is the ranking at the start: b.tflite, a.tflite."), ("not shown", "Too few turns to compare")],
+    [("the same", "is the ranking at the start: b.tflite, a.tflite."), ("not shown", "is not shown: too few turns")],
 )
 def test_other_rankings(order, text):
     assert text in describe_ranking(make_sustained(order))[0]
@@ -130,10 +131,17 @@ def test_one_file_has_no_ranking():
 
 
 @pytest.mark.parametrize(
-    ("value_ms", "text"), [(123.456, "123.46"), (1.0, "1.00"), (0.98765, "0.988"), (0.00412, "0.00412")]
+    ("value_ms", "text"), [(123.456, "123.46"), (1.0, "1.00"), (0.98765, "0.988"), (0.2, "0.200"), (0.00412, "0.00412")]
 )
 def test_milliseconds(value_ms, text):
     assert format_ms(value_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("peak", "growth", "text"), [(20_000_000, 18_000_000, "20.0"), (None, 18_000_000, "+18.0"), (None, None, "–")]
+)
+def test_memory(peak, growth, text):
+    assert format_memory(replace(RESULT.files[0], peak_memory_bytes=peak, memory_growth_bytes=growth)) == text
 
 
 def test_names():

@@ -1,7 +1,6 @@
 """Lasting load: windows, drifts, and whether a ranking stays."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from nasfpn_lite.android_bench.sustained import (
 )
 from nasfpn_lite.android_bench.sustained_record import Cycle
 from nasfpn_lite.cli.output import to_plain
-from tests.fake_android_modules import FakeBench, FakeRunner, make_modules
+from tests.fake_android_modules import FakeBench, FakeRunner, use
 from tests.fake_measured_phone import THERMAL, FakePhone, make_conditions, make_turn
 
 FILES = tuple(ModelFile(Path(name), name, "00", 3_000_000, None, None) for name in ("a", "b"))
@@ -74,8 +73,12 @@ def test_a_ranking_that_turns():
     assert judge_ranking(["a", "b"], hold(((12.0, 10.0), 30), ((13.0, 15.0), 30))).turned == (("a", "b"),)
 
 
-def test_files_that_are_equally_fast_do_not_turn():
-    assert judge_ranking(["a", "b"], hold(((10.0, 10.0), 60))).order == "the same"
+def test_medians_that_change_places_without_a_shown_difference():
+    first = [(10.0, 10.1), (10.0, 10.1), (10.0, 10.1), (10.2, 10.1)] * 3
+    last = [(b, a) for a, b in first]
+    ranking = judge_ranking(["a", "b"], cycles_of(*first, *last))
+    assert (ranking.first, ranking.last) == (("a", "b"), ("b", "a"))
+    assert (ranking.order, ranking.turned) == ("not shown", ())
 
 
 def test_too_few_cycles_show_nothing():
@@ -103,9 +106,7 @@ def test_load_lasts_as_long_as_asked():
 @pytest.fixture
 def phone(tmp_path, monkeypatch):
     phone = FakePhone(tmp_path / "phone")
-    for name, module in make_modules({phone.serial: phone}).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(FakeBench, "log", [])
+    use(monkeypatch, {phone.serial: phone})
     return phone
 
 

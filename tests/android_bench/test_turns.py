@@ -1,5 +1,6 @@
 """One start of the runner, from its command to a turn; the phone's folder is a fake, the log a runner's own wording."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ for _name in ("adb", "bench_log", "coverage", "op_profile", "runners", "workspac
     pytest.importorskip(f"nasfpn_lite.android_bench.{_name}")
 
 from nasfpn_lite.android_bench import turns  # noqa: E402
-from nasfpn_lite.android_bench.adb import AdbError, Completed  # noqa: E402
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, DeviceLostError  # noqa: E402
 from nasfpn_lite.android_bench.model_files import ModelFile  # noqa: E402
 from nasfpn_lite.android_bench.runners import Runner  # noqa: E402
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions  # noqa: E402
@@ -65,12 +66,18 @@ RUNNER = Runner(
 FILES = tuple(ModelFile(Path(name), name, "00", 1, None, None) for name in ("a b.tflite", "$(c).tflite"))
 
 
+class FakeDevice:
+    def shell(self, argv, *, timeout_s):
+        assert argv == ["cat", f"{FakeWorkspace.folder}/latencies.txt"]
+        return FakeReply("".join(f"{number * 1000}\n" for number in range(1, 12)), "", 0, 0.01)
+
+
 @pytest.fixture
 def open_bench(monkeypatch):
-    def open_(*replies, **options):
+    def open_(*replies, runner=RUNNER, **options):
         workspace = FakeWorkspace(replies)
         monkeypatch.setattr(turns, "Workspace", workspace)
-        return turns.Bench(None, FILES, RUNNER, SessionOptions(**options), "80"), workspace
+        return turns.Bench(FakeDevice(), FILES, runner, SessionOptions(**options), "80"), workspace
 
     return open_
 
@@ -91,6 +98,19 @@ def test_a_turn(open_bench):
     assert (turn.runs, turn.latency_ms, turn.latency_ms_min, turn.latency_ms_max) == (33, 30.6101, 30.453, 31.917)
     assert (turn.init_ms, turn.memory_growth_bytes, turn.peak_memory_bytes) == (0.238, 18 * 2**20, None)
     assert turn.seconds == 1.5
+    assert turn.latency_ms_p90 is None
+
+
+def test_p90_of_a_runner_that_writes_down_each_run(open_bench):
+    bench, _ = open_bench(LOG, runner=replace(RUNNER, name="nasfpn_runner"))
+    with bench:
+        assert bench.take(0).latency_ms_p90 == 10.0  # of 1, 2 ... 11 ms
+
+
+def test_a_build_that_does_not_know_xnnpack_gets_a_hint(open_bench):
+    bench, _ = open_bench(f"WARN: Unconsumed cmdline flags: --use_xnnpack=true\n{LOG}")
+    with bench, pytest.raises(SessionError, match="on the command line: --xnnpack runner"):
+        bench.take(0)
 
 
 def test_the_command(open_bench):
@@ -111,6 +131,18 @@ def test_without_a_word_on_xnnpack(open_bench):
     with bench:
         bench.take(0)
     assert not any("xnnpack" in word for word in workspace.runs[0][0])
+
+
+def test_the_folder_is_known_before_anything_is_in_it(open_bench, monkeypatch):
+    bench, workspace = open_bench(LOG)
+    removed = []
+    monkeypatch.setattr(turns, "remove_folder", lambda device, folder: removed.append(folder))
+    with bench:
+        bench.remove_left("/data/local/tmp/nasfpn-lite-1")
+        assert bench.open() == bench.open() == workspace.folder
+        assert workspace.pushed == []
+        bench.take(0)
+    assert removed == ["/data/local/tmp/nasfpn-lite-1"]
 
 
 def test_pushed_once_and_only_when_needed(open_bench):
@@ -151,7 +183,7 @@ def test_a_log_without_a_measurement_names_the_file(open_bench):
     assert workspace.left
 
 
-def failed(exit_code: int | None, stdout: str = "") -> AdbError:
+def failed(exit_code: int, stdout: str = "") -> AdbError:
     return AdbError("a command ended badly", Completed(("adb",), "S", exit_code, stdout, ""), "do something")
 
 
@@ -168,8 +200,10 @@ def test_a_runner_that_fails_after_its_summary(open_bench):
         bench.take(0)
 
 
-def test_a_phone_that_went_away_stays_that_error(open_bench):
-    error = failed(None)
+@pytest.mark.parametrize("kind", [DeviceLostError, AdbTimeoutError])
+@pytest.mark.parametrize("exit_code", [None, 0, 1])
+def test_a_phone_that_went_away_stays_that_error(open_bench, kind, exit_code):
+    error = kind("gone", Completed(("adb",), "S", exit_code, "", ""), "plug it in")
     bench, workspace = open_bench(error)
     with bench, pytest.raises(AdbError) as caught:
         bench.take(0)

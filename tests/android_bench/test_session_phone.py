@@ -1,0 +1,139 @@
+"""Sessions on simulated phones: a real adb and adbd, our own runner, a real .tflite; and what may go wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tests.android_bench.phone.phone")
+pytest.importorskip("nasfpn_lite.android_bench.runners")
+
+from nasfpn_lite.android_bench.adb import DeviceLostError
+from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.model_files import read_model_files
+from nasfpn_lite.android_bench.record_files import read_record
+from nasfpn_lite.android_bench.runners import RunnerError, find_own_runner
+from nasfpn_lite.android_bench.session import Control, measure
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.cli import main
+from tests.tiny_tflite import make_tiny_tflite
+
+# The machine that plays the phone has other things to do: how much its figures vary is not at stake.
+QUICK = SessionOptions(rounds=5, runs=2, min_s=0.0, patience_s=0.0, accepted=("spread", "busy"))
+CPU7 = "devices/system/cpu/cpu7/cpufreq"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    try:
+        return find_own_runner("x86_64")
+    except RunnerError as error:
+        pytest.skip(f"no runner: {error}")
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / "it's $(a) model.tflite", tmp_path / "b.tflite"]
+    for path in paths:
+        path.write_bytes(make_tiny_tflite())
+    return read_model_files(paths)
+
+
+def left_on(phone) -> list[str]:
+    return [path.name for path in (phone.data / "local/tmp").iterdir() if path.name.startswith("nasfpn")]
+
+
+def test_a_session(adb, start_phone, runner, files):
+    phone = start_phone()
+    result = measure(Device(adb, phone.serial), files, runner, QUICK)
+    assert (result.verdict, result.reasons) == ("trustworthy", ())
+    assert [len(item.turns) for item in result.rounds] == [2] * 5
+    assert all(0 < file.latency_ms_p50 < 1000 and file.runner == "nasfpn_runner" for file in result.files)
+    assert (result.phone.simulated, result.phone.mask, result.phone.abi) == (True, "80", "x86_64")
+    assert result.files[0].coverage.share == 1.0
+    masks = [note.split()[0] for note in phone.read_notes("taskset")]
+    assert masks == ["80"] * 12  # two to warm up, ten turns
+    assert left_on(phone) == []
+
+
+def test_throttling_in_round_3(adb, start_phone, runner, files):
+    phone, said = start_phone(), []
+
+    def progress(text):
+        said.append(text)
+        if text.startswith("round 3 of 5:"):
+            phone.write_sys(f"{CPU7}/scaling_max_freq", 1200000)
+        elif text.startswith("waiting"):
+            phone.write_sys(f"{CPU7}/scaling_max_freq", 2802000)
+
+    options = SessionOptions(rounds=5, runs=2, min_s=0.0, patience_s=0.05, accepted=("spread", "busy"))
+    result = measure(Device(adb, phone.serial), files, runner, options, control=Control(progress=progress))
+    assert [(item.number, item.attempt) for item in result.discarded] == [(3, 1)]
+    assert "core 7 may run at 1200 of 2802 MHz only" in result.discarded[0].reasons
+    assert [item.attempt for item in result.rounds] == [1, 1, 2, 1, 1]
+
+
+def test_a_governor_that_changes(adb, start_phone, runner, files):
+    phone = start_phone()
+
+    def progress(text):
+        if text.startswith("round 2 of 5:"):
+            phone.write_sys(f"{CPU7}/scaling_governor", "powersave")
+
+    result = measure(Device(adb, phone.serial), files, runner, QUICK, control=Control(progress=progress))
+    assert "the governor of core 7 changed from sched_pixel to powersave" in result.discarded[0].reasons
+    assert result.verdict == "trustworthy"  # the round was measured again under the new one
+
+
+def test_battery_saver(adb, start_phone, runner, files):
+    phone = start_phone()
+    phone.set_setting("global", "low_power", "1")
+    result = measure(Device(adb, phone.serial), files, runner, QUICK)
+    assert result.reasons == ("battery saver is on: switch it off in the phone's settings",)
+    assert phone.read_notes("taskset") == []
+
+
+def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
+    phone, journal = start_phone(), tmp_path / "journal"
+
+    def pull(text):
+        if text.startswith("round 3 of 5:") and "b.tflite" in text:
+            phone.unplug()
+
+    device = Device(adb, phone.serial)
+    with pytest.raises(DeviceLostError):
+        measure(device, files, runner, QUICK, control=Control(journal, progress=pull))
+    turns = len(phone.read_notes("taskset"))
+    assert len(left_on(phone)) == 1
+    phone.plug_in()
+    result = measure(device, files, runner, QUICK, control=Control(journal))
+    assert len(phone.read_notes("taskset")) - turns == 2 + 5  # warm-ups, and what was missing of ten turns
+    assert [item.resumed for item in result.rounds] == [False, False, True, False, False]
+    assert left_on(phone) == []
+
+
+def test_a_file_that_the_runner_cannot_load(adb, start_phone, runner, tmp_path):
+    path = tmp_path / "cut.tflite"
+    path.write_bytes(make_tiny_tflite()[:300])
+    phone = start_phone()
+    with pytest.raises(SessionError, match="cut.tflite was not measured"):
+        measure(Device(adb, phone.serial), read_model_files([path]), runner, QUICK)
+    assert left_on(phone) == []
+
+
+def test_two_phones_at_once_from_the_command_line(
+    adb_server, start_phone, runner, files, tmp_path, monkeypatch, capsys
+):
+    for name, value in adb_server.environment.items():
+        monkeypatch.setenv(name, value)
+    phones = [start_phone(), start_phone()]
+    serials = [word for phone in phones for word in ("-s", phone.serial)]
+    options = ["--runner", "nasfpn_runner", "--rounds", "5", "--runs", "2", "--min-seconds", "0", "--wait-minutes", "0"]
+    accepted = ["--accept", "spread", "--accept", "busy"]
+    names = [file.name for file in files]
+    out = tmp_path / "out"
+    assert main(["android", "bench", *names, *serials, *options, *accepted, "-o", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["phones"]
+    assert {item["serial"] for item in found} == {phone.serial for phone in phones}
+    assert all(read_record(Path(item["file"])).phone.simulated for item in found)
+    assert (out / "latency.html").read_text().count("simulated phone: its figures show") == 2
