@@ -169,7 +169,7 @@ def _read_timings(runs: int, text: str) -> Timings | None:
     fields = {name: _to_ms(float(value)) for name, value in _FIELD.findall(text)}
     if runs == 1 and "curr" in fields:  # a single run has no other field than this one
         fields = {**dict.fromkeys(("first", "min", "max", "avg"), fields["curr"]), "std": 0.0, **fields}
-    if runs == 0 or not {"first", "min", "max", "avg", "std"} <= set(fields):
+    if not {"first", "min", "max", "avg", "std"} <= set(fields):
         return None
     return Timings(
         runs=runs,

@@ -184,8 +184,5 @@ def _find_runs(lines: Sequence[str]) -> int | None:
 def _per_run(rows: Sequence[OperatorTime], runs: int | None) -> tuple[OperatorTime, ...]:
     # LiteRT counts calls over all runs, older tools in one. Every operator runs in every run, so that counts which are
     # all multiples of the runs are over all; the oldest round an average down, even to 0.
-    over_all = (
-        runs is not None and runs > 0 and all(row.calls_per_run and row.calls_per_run % runs == 0 for row in rows)
-    )
-    divisor = runs if over_all and runs else 1
+    divisor = runs if runs and all(row.calls_per_run % runs == 0 for row in rows) else 1
     return tuple(replace(row, calls_per_run=max(1, row.calls_per_run // divisor)) for row in rows)

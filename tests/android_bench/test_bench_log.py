@@ -191,7 +191,20 @@ def test_log_cut_anywhere_before_its_summary_ends(length):
 def test_log_cut_inside_its_last_number():
     assert parse_log(LOG_2_14[: LOG_2_14.index("(avg): 101.1") + len("(avg): 101")]).timings.average_ms == 0.1011
     with pytest.raises(LogError, match=r"average of 101\.1 us, got 10 us: the log is cut"):
-        parse_log(LOG_2_14[: LOG_2_14.index("(avg): 101.1") + len("(avg): 10")].replace("avg=101", "avg=101"))
+        parse_log(LOG_2_14[: LOG_2_14.index("(avg): 101.1") + len("(avg): 10")])
+
+
+@pytest.mark.parametrize(
+    ("average", "summary", "is_whole"),
+    [("101.1", "100.2", True), ("101.1", "100", False), ("30610.1", "30580", True), ("30610.1", "30579", False)],
+)
+def test_summary_may_differ_by_1_us_or_a_thousandth(average, summary, is_whole):
+    log = LOG_2_14.replace("(avg): 101.1", f"(avg): {summary}").replace("avg=101.1", f"avg={average}")
+    if is_whole:
+        assert parse_log(log).timings.average_ms == pytest.approx(float(average) / 1e3)
+    else:
+        with pytest.raises(LogError, match="the log is cut"):
+            parse_log(log)
 
 
 def test_log_cut_before_the_line_about_memory():

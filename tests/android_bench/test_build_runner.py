@@ -1,6 +1,8 @@
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,15 @@ def test_program_starts_with_its_own_loader(built):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "--graph=" in result.stdout
+
+
+def test_every_library_comes_out_of_the_folder(built):
+    libraries = built / "lib"
+    command = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, "--list", built / PROGRAM]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.findall(r"=> (\S+)", result.stdout)
+    assert {Path(path).parent for path in found} == {libraries}
+    assert {LIBRARY, "libc.so.6", "libstdc++.so.6"} <= {Path(path).name for path in found}
 
 
 def test_second_build_does_nothing(built, monkeypatch):
