@@ -11,6 +11,7 @@ demo: $(STAMP)
 	$(BIN)/nasfpn-lite demo -o demo_output
 
 test: lint
+	@sh tests/android_bench/phone/install.sh
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)
