@@ -1,0 +1,169 @@
+"""Whether three programs that have nothing in common agree on the latency of a .tflite file on this computer.
+
+    python -m nasfpn_lite.android_bench.cross_check FILE [--rounds 10] [-o RESULT.json]
+
+They are the project's runner for phones, litert-benchmark of the ai-edge-litert wheel, and `nasfpn-lite bench`; one
+thread each, in interleaved rounds. Exits with 1 where two of them are more than 5 % apart.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasfpn_lite.android_bench.bench_log import parse_latencies, parse_log
+from nasfpn_lite.android_bench.runners import LATENCIES_FILE, RunSettings, find_own_runner
+from nasfpn_lite.benchmarks.bench import bench
+from nasfpn_lite.benchmarks.record import BenchOptions, Machine, read_machine
+from nasfpn_lite.benchmarks.statistics import Estimate, estimate_median, percentile
+from nasfpn_lite.cli.common import positive_int
+from nasfpn_lite.cli.output import print_table, to_plain
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.files import write_text_atomically
+
+MAX_DIFFERENCE = 0.05
+RUNS = 100
+WARMUP_RUNS = 10
+LEAST_MS = 0.5
+_ABI = "x86_64"
+_TIMEOUT_S = 300.0
+_TURN_SECONDS = 1.0
+
+
+class CrossCheckError(UserError):
+    """One of the programs is not here, or failed."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two programs beside each other.
+
+    Attributes:
+        ratio: Median over rounds of the first one's latency by the second one's.
+        ratio_ci: Its 95 % interval.
+    """
+
+    first: str
+    second: str
+    ratio: float
+    ratio_ci: tuple[float, float]
+
+    @property
+    def holds(self) -> bool:
+        """Whether they are at most MAX_DIFFERENCE apart, whichever is the slower."""
+        return max(self.ratio, 1 / self.ratio) <= 1 + MAX_DIFFERENCE
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """What `check` found; latencies in ms, the median of each round."""
+
+    file: str
+    rounds_ms: dict[str, list[float]]
+    agreements: tuple[Agreement, ...]
+    machine: Machine
+
+
+def check(file: Path, rounds: int, ways: Mapping[str, Callable[[Path], float]] | None = None) -> CrossCheck:
+    """Measures a file by all programs in turn, round after round.
+
+    Args:
+        ways: Name -> what gives a file's median latency in ms; None for the three.
+    """
+    ways = ways or {"nasfpn_runner": by_own_runner, "litert-benchmark": by_litert, "nasfpn-lite bench": by_bench}
+    machine = read_machine()
+    rounds_ms: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(1, rounds + 1):
+        print(f"round {number} of {rounds}", file=sys.stderr)
+        for name, way in ways.items():
+            rounds_ms[name].append(way(file))
+    agreements = tuple(_compare(first, second, rounds_ms) for first, second in itertools.combinations(ways, 2))
+    return CrossCheck(str(file), rounds_ms, agreements, machine)
+
+
+def by_own_runner(file: Path) -> float:
+    """Returns the median latency in ms by the project's runner, started as on a phone."""
+    runner = find_own_runner(_ABI)
+    home = next(path for path, name in runner.files.items() if name == runner.program).parent
+    with tempfile.TemporaryDirectory() as folder:
+        latencies = Path(folder, LATENCIES_FILE)
+        command = runner.command(str(home), str(file), RunSettings(runs=RUNS, warmup_runs=WARMUP_RUNS))
+        command = [
+            *(word for word in command if not word.startswith("--latencies_file=")),
+            f"--latencies_file={latencies}",
+        ]
+        done = _run(command)
+        parse_log(done.stdout, done.stderr)  # names every way in which it only seemed to run
+        return percentile(parse_latencies(latencies.read_text(encoding="ascii")), 50)
+
+
+def by_litert(file: Path) -> float:
+    """Returns the median latency in ms by litert-benchmark."""
+    program = shutil.which("litert-benchmark", path=str(Path(sys.executable).parent)) or shutil.which(
+        "litert-benchmark"
+    )
+    if program is None:
+        raise CrossCheckError("expected litert-benchmark beside this Python: pip install ai-edge-litert")
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "result.json")
+        counts = [f"--num_runs={RUNS}", f"--warmup_runs={WARMUP_RUNS}", "--num_threads=1"]
+        _run([program, f"--model={file}", *counts, f"--result_json={result}"])
+        latency_ms = float(json.loads(result.read_text(encoding="utf-8"))["latency"]["median_ms"])
+    if latency_ms < LEAST_MS:
+        raise CrossCheckError(f"{file} takes {latency_ms} ms, and litert-benchmark rounds to 0.01: name a slower one")
+    return latency_ms
+
+
+def by_bench(file: Path) -> float:
+    """Returns the median latency in ms by `nasfpn-lite bench`."""
+    options = BenchOptions(threads=1, rounds=1, turn_seconds=_TURN_SECONDS, end_to_end=False)
+    return bench([file], options).results[0].latency_ms_p50
+
+
+def _compare(first: str, second: str, rounds_ms: Mapping[str, Sequence[float]]) -> Agreement:
+    pairs = zip(rounds_ms[first], rounds_ms[second], strict=True)
+    found: Estimate = estimate_median([a / b for a, b in pairs])
+    return Agreement(first, second, found.median, (found.low, found.high))
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
+        raise CrossCheckError(f"{Path(command[0]).name} ended with exit code {done.returncode}: {said}")
+    return done
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures, prints, and says by the exit code whether they agree."""
+    parser = argparse.ArgumentParser(description="Hold three programs that measure latency against each other.")
+    parser.add_argument("file", type=Path, help="a .tflite file")
+    parser.add_argument("--rounds", type=positive_int, default=10, help="default: %(default)s")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write all figures there")
+    args = parser.parse_args(argv)
+    try:
+        if not args.file.is_file():
+            raise CrossCheckError(f"expected a .tflite file in {args.file}, but there is no such file")
+        found = check(args.file.absolute(), args.rounds)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print_table(("program", "ms"), [(name, percentile(times, 50)) for name, times in found.rounds_ms.items()])
+    rows = [
+        (f"{a.first} / {a.second}", a.ratio, f"{a.ratio_ci[0]:.3f} to {a.ratio_ci[1]:.3f}", "yes" if a.holds else "NO")
+        for a in found.agreements
+    ]
+    print_table(("ratio", "median", "95 % interval", f"within {MAX_DIFFERENCE:.0%}"), rows)
+    if args.output is not None:
+        write_text_atomically(args.output, json.dumps(to_plain(found), indent=1) + "\n")
+    return 0 if all(agreement.holds for agreement in found.agreements) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
