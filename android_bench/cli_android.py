@@ -12,6 +12,10 @@ VERBS = {
     "bench": ("nasfpn_lite.android_bench.cli_android_bench", "measure .tflite files on all phones at once"),
     "compare": ("nasfpn_lite.android_bench.cli_android_compare", "say which of two files is faster, if that is shown"),
     "eval": ("nasfpn_lite.android_bench.cli_android_eval", "COCO AP of a .tflite file that runs on the phone"),
+    "profile": (
+        "nasfpn_lite.android_bench.cli_android_profile",
+        "where the time of a .tflite file goes, layer by layer",
+    ),
 }
 
 

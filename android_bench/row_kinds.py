@@ -98,7 +98,7 @@ def list_patterns(operator: "OperatorView", graph: "GraphView") -> tuple[Pattern
     if own is None:
         return ((),)
     patterns: list[Pattern] = [(own,)]
-    if operator.name in _WITH_ACTIVATION and getattr(operator.options, "fusedActivationFunction", 0):
+    if operator.name in _WITH_ACTIVATION and getattr(operator.options, "fusedActivationFunction", None):
         patterns.append((own, _CLAMP_ROW))
     if operator.arithmetic() == "hybrid":
         patterns.append((_CONVERT_ROW, own))  # the data become int8 first, unless a neighbour has done that already

@@ -58,8 +58,7 @@ def match_rows(rows: Sequence[OperatorTime], graph: "GraphView") -> Matching:
         return Matching(tuple(matched), tuple(problems))
     parts = split_partitions(graph, frozenset(outside.values()))
     if problems or len(parts) != len(runs):
-        found = f"expected {len(parts)} parts of the model in delegates, as the file has them, got {len(runs)}"
-        problems.append(f"{found}: is this the profile of this file?")
+        problems.append(_explain_parts(len(parts), len(runs)))
         delegated = [MatchedRow(row, row.run_ms, ()) for row in rows if row.kind == "delegated"]
         return Matching((*matched, *delegated), tuple(problems))
     for part, run in zip(parts, runs, strict=True):
@@ -117,6 +116,15 @@ def split_runs(rows: Sequence[OperatorTime]) -> list[list[OperatorTime]]:
         last = index
     spare = [[row, row.calls_per_run - 1] for run in runs for row in run if row.calls_per_run > 1]
     return [runs[0], *(_fill_gaps(run, spare) for run in runs[1:])] if spare else runs
+
+
+def _explain_parts(parts: int, runs: int) -> str:
+    if runs < parts:
+        return (
+            f"delegates took {parts} parts of the model, and the tool adds up their rows of one kind and number: they "
+            "cannot be told apart"
+        )
+    return f"expected {parts} parts of the model in delegates, got rows of {runs}: is this the profile of this file?"
 
 
 def _fill_gaps(run: Sequence[OperatorTime], spare: list[list]) -> list[OperatorTime]:

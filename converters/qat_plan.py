@@ -15,7 +15,6 @@ Output = Literal["learned", "fixed", "fused", "source"]
 _WEIGHTED = ("Conv2D", "DepthwiseConv2D")
 _COMPUTING = (*_WEIGHTED, "Add", "Multiply", "ReLU", "Concatenate")
 _MOVING = ("MaxPooling2D", "UpSampling2D", "ZeroPadding2D", "Reshape")  # they pick or copy values
-GRID = "_grid"  # ends the name of what rounds a layer's output
 SIGMOID_RANGE = (0.0, 255 / 256)  # the grid that TFLite's int8 LOGISTIC demands: scale 1/256, zero point -128
 
 _EXPLANATIONS: dict[Output, str] = {
