@@ -16,6 +16,7 @@ VERBS = {
         "nasfpn_lite.android_bench.cli_android_profile",
         "where the time of a .tflite file goes, layer by layer",
     ),
+    "predict": ("nasfpn_lite.android_bench.cli_android_predict", "what a .tflite would take, from profiles of others"),
 }
 
 

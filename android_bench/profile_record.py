@@ -27,7 +27,7 @@ class OperatorWork:
     """What an operator has to do, whatever runs it.
 
     Attributes:
-        kind: Its name and what it computes with: "CONV_2D int8".
+        kind: Its name, its kernel if it has one, and what it computes with: "CONV_2D 3x3 int8".
         bytes_moved: Of all its inputs, weights too, and outputs.
     """
 
@@ -114,7 +114,9 @@ def list_work(graph: "GraphView") -> tuple[OperatorWork, ...]:
 
 def _work(operator: "OperatorView") -> OperatorWork:
     tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
-    kind = f"{operator.name} {operator.arithmetic()}"
+    # A 1x1 kernel is a matrix product, and runs at another speed than a larger one.
+    kernel = operator.weights.shape[1:3] if operator.weights is not None and "CONV" in operator.name else ()
+    kind = " ".join([operator.name, *(["x".join(map(str, kernel))] if kernel else []), operator.arithmetic()])
     return OperatorWork(operator.position, kind, operator.multiply_adds, sum(map(_size_bytes, tensors)))
 
 

@@ -32,8 +32,8 @@ def row(node_type, index, ms, kind="operator"):
 def test_work_of_each_operator(layered):
     # float32 of 4 bytes: conv 144 in, 108 + 4 weights, 192 out; depthwise 192, 36 + 4, 192; matrix 192, 960 + 5, 5
     assert list_work(layered.graph) == (
-        OperatorWork(0, "CONV_2D float", 48 * 4 * 27, 4 * (144 + 112 + 192)),
-        OperatorWork(1, "DEPTHWISE_CONV_2D float", 48 * 4 * 9, 4 * (192 + 40 + 192)),
+        OperatorWork(0, "CONV_2D 3x3 float", 48 * 4 * 27, 4 * (144 + 112 + 192)),
+        OperatorWork(1, "DEPTHWISE_CONV_2D 3x3 float", 48 * 4 * 9, 4 * (192 + 40 + 192)),
         OperatorWork(2, "FULLY_CONNECTED float", 960, 4 * (192 + 965 + 5)),
     )
 
