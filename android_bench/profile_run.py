@@ -21,7 +21,6 @@ from nasfpn_lite.android_bench.profile_record import (
 from nasfpn_lite.android_bench.records import HowMeasured, Origin
 from nasfpn_lite.android_bench.session import look_at_phone
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
-from nasfpn_lite.android_bench.workspace import Workspace
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
@@ -102,6 +101,7 @@ def _take_turns(
     device: "Device", runner: "Runner", file: ModelFile, options: SessionOptions, *, mask: str, turns: int
 ) -> Turns:
     from nasfpn_lite.android_bench.runners import RunSettings
+    from nasfpn_lite.android_bench.workspace import Workspace
 
     plain = RunSettings(
         threads=options.threads,

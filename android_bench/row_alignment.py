@@ -1,6 +1,7 @@
 """Two sequences held against each other: operators in the file's order, and the rows that they left in a profile."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nasfpn_lite.android_bench.row_kinds import Pattern
 
@@ -8,19 +9,29 @@ Costs = list[dict[int, int]]  # operators done -> rows done -> fewest misfits
 Step = tuple[int, int, int]  # operators, rows and misfits that a step adds
 
 
-def align(
-    patterns: Sequence[Sequence[Pattern]], kinds: Sequence[str], *, most_misfits: int
-) -> list[frozenset[int]] | None:
-    """Finds the operators that each row may come from, in all alignments with the fewest misfits.
+@dataclass(frozen=True)
+class Alignment:
+    """All alignments with the fewest misfits, laid over each other.
 
-    A misfit is a row of no operator, or an operator without the row it should have.
+    Attributes:
+        misfits: Rows of no operator, and operators without the row they should have.
+        operators: For each row those it comes from in one alignment or another; empty where it is a misfit in any.
+    """
+
+    misfits: int
+    operators: tuple[frozenset[int], ...]
+
+
+def align(
+    patterns: Sequence[Sequence[Pattern]], kinds: Sequence[Sequence[str]], *, most_misfits: int
+) -> Alignment | None:
+    """Finds the operators that each row may come from.
 
     Args:
         patterns: Of each operator, the ways in which it may show.
-        kinds: Of each row.
+        kinds: Of each row; several where it is not known which of them it is.
 
     Returns:
-        For each row the operators that it comes from in one alignment or another; empty where it is a misfit in any.
         None if every alignment has more than `most_misfits`.
     """
     ahead = _count(patterns, kinds, most_misfits)
@@ -41,10 +52,11 @@ def align(
                     doubtful.add(row)
                 for taken in range(row, row + rows * operators):
                     found[taken].add(done)
-    return [frozenset() if row in doubtful else frozenset(items) for row, items in enumerate(found)]
+    sure = (frozenset() if row in doubtful else frozenset(items) for row, items in enumerate(found))
+    return Alignment(best, tuple(sure))
 
 
-def _count(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[str], most: int) -> Costs:
+def _count(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[Sequence[str]], most: int) -> Costs:
     costs: Costs = [{} for _ in range(len(patterns) + 1)]
     costs[0][0] = 0
     for done, here in enumerate(costs):
@@ -59,7 +71,7 @@ def _count(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[str], most: in
     return costs
 
 
-def _steps(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[str], done: int, row: int) -> list[Step]:
+def _steps(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[Sequence[str]], done: int, row: int) -> list[Step]:
     steps: list[Step] = []
     if row < len(kinds):
         steps.append((0, 1, 1))
@@ -71,7 +83,7 @@ def _steps(patterns: Sequence[Sequence[Pattern]], kinds: Sequence[str], done: in
     return steps
 
 
-def _fits(pattern: Pattern, kinds: Sequence[str], row: int) -> bool:
+def _fits(pattern: Pattern, kinds: Sequence[Sequence[str]], row: int) -> bool:
     if row + len(pattern) > len(kinds):
         return False
-    return all(part.fullmatch(kinds[row + place]) for place, part in enumerate(pattern))
+    return all(any(map(part.fullmatch, kinds[row + place])) for place, part in enumerate(pattern))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Pattern = tuple[re.Pattern[str], ...]  # of the kinds of the rows, one after another
 
-_CONVERT = "Convert|Invalid Unary Op"
+_CONVERT = "(QD8 )?Convert|Invalid Unary Op"
 _CLAMP = "Clamp"
 # Operator -> kinds of its row.
 _ROWS: Mapping[str, str] = {
@@ -83,8 +83,12 @@ _CLAMP_ROW, _CONVERT_ROW = re.compile(_CLAMP), re.compile(_CONVERT)
 
 
 def row_kind(node_type: str) -> str:
-    """Returns a row's kind without types and layouts: "Convolution (NHWC, QC8) DWConv" -> "Convolution DWConv"."""
-    return re.sub(r" \([^)]*\)", "", node_type).strip()
+    """Returns a row's kind without types and layouts: "Convolution (NHWC, QC8) DWConv" -> "Convolution DWConv".
+
+    "QD8 " in front says that data become int8 on the way, as for float data with int8 weights.
+    """
+    prefix = "QD8 " if re.search(r"\bQDU?8\b", node_type) else ""
+    return prefix + re.sub(r" \([^)]*\)", "", node_type).strip()
 
 
 def list_patterns(operator: "OperatorView", graph: "GraphView") -> tuple[Pattern, ...]:
@@ -97,10 +101,13 @@ def list_patterns(operator: "OperatorView", graph: "GraphView") -> tuple[Pattern
     own = _COMPILED.get(operator.name)
     if own is None:
         return ((),)
+    is_hybrid = operator.arithmetic() == "hybrid"
+    if is_hybrid:
+        own = re.compile(f"(QD8 )?({own.pattern})")
     patterns: list[Pattern] = [(own,)]
     if operator.name in _WITH_ACTIVATION and getattr(operator.options, "fusedActivationFunction", None):
         patterns.append((own, _CLAMP_ROW))
-    if operator.arithmetic() == "hybrid":
+    if is_hybrid:
         patterns.append((_CONVERT_ROW, own))  # the data become int8 first, unless a neighbour has done that already
     if operator.name in _MAY_BE_SILENT:
         patterns.append(())

@@ -87,7 +87,7 @@ def test_a_log(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["profile"]["problems"] == []
     (tmp_path / "other.tflite").write_bytes(make_detector_tflite())
     assert main(["android", "profile", "other.tflite", "--log", "log"]) == 1
-    assert "is this the profile of this file?" in capsys.readouterr().out
+    assert "is this the profile of this file" in capsys.readouterr().out
     (tmp_path / "log").write_text("nothing")
     assert main(["android", "profile", "m.tflite", "--log", "log"]) == 2
     assert "error: log: expected the table of operators" in capsys.readouterr().err

@@ -13,8 +13,8 @@ def patterns(*texts):
 
 
 def found(texts, rows, most_misfits=2):
-    result = align(patterns(*texts.split()), rows, most_misfits=most_misfits)
-    return None if result is None else [sorted(items) for items in result]
+    result = align(patterns(*texts.split()), [(row,) for row in rows], most_misfits=most_misfits)
+    return None if result is None else [sorted(items) for items in result.operators]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,12 @@ def test_with_one_misfit(texts, rows, expected):
 def test_something_else_altogether():
     assert found("a b c d", "wxyz", most_misfits=7) is None
     assert found("a b c d", "wxyz", most_misfits=8) == [[], [], [], []]
+
+
+def test_rows_of_which_only_the_choice_is_known():
+    result = align(patterns("a", "b", "c"), [("a", "x"), ("c", "b"), ("c",)], most_misfits=0)
+    assert result.operators == (frozenset({0}), frozenset({1}), frozenset({2}))
+    assert align(patterns("a", "b"), [("a", "b"), ("x", "y")], most_misfits=2).misfits == 2
 
 
 def test_a_long_network_takes_no_long_time():
