@@ -187,8 +187,9 @@ def _fit(results: Sequence[ProfileResult]) -> tuple[dict[str, KindRule], float]:
     observed: dict[str, list[tuple[OperatorWork, float]]] = {}
     for result in results:
         for operator in result.profile.operators:
-            # No row of its own: fused into a neighbour, it takes no time.
-            observed.setdefault(operator.work.kind, []).append((operator.work, operator.ms or 0.0))
+            # Without a row of its own it is fused into a neighbour and takes no time, unless its row was not found.
+            if operator.ms is not None or result.profile.unmatched_ms == 0:
+                observed.setdefault(operator.work.kind, []).append((operator.work, operator.ms or 0.0))
     rules = {kind: _fit_kind(kind, found) for kind, found in observed.items()}
     factors = [result.latency_ms / total for result in results if (total := _operators_ms(result)) > 0]
     if not factors:

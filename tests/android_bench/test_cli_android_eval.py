@@ -97,3 +97,19 @@ print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_arm64_phone(arm64_phone, tiny_coco, capsys):
+    """Another processor adds floats in another order; integers are integers."""
+    build_own_runner("arm64-v8a")
+    options = ["--data", tiny_coco, "--limit", "2", "-s", arm64_phone.serial, "--json"]
+    code, out, err = run(capsys, "raw_int8.tflite", *options)
+    assert code == 0, err
+    (item,) = json.loads(out)["phones"]
+    assert item["abi"] == "arm64-v8a"
+    assert max(part["largest_steps"] for part in item["differences"]) <= 1
+    assert item["phone"]["AP50"] == pytest.approx(item["host"]["AP50"], abs=0.05)
+    code, out, _ = run(capsys, "raw_float32.tflite", *options)
+    (item,) = json.loads(out)["phones"]
+    assert code == 0
+    assert max(part["largest"] for part in item["differences"]) < 1e-4

@@ -118,6 +118,15 @@ def test_a_kind_of_one_file_alone_has_no_cross_validation():
     assert all(item.predicted_ms for item in fit_model(alone).left_out)
 
 
+@pytest.mark.parametrize(("unmatched_ms", "observations"), [(0.0, 3), (0.1, 2)])
+def test_an_operator_without_a_row_takes_no_time_unless_its_row_was_not_found(unmatched_ms, observations):
+    files = [
+        make_result("a", [add(10**6), (ADD, 0, 10**6, None)], unmatched_ms=unmatched_ms),
+        make_result("b", [add(10**5)]),
+    ]
+    assert fit_model(files).rules[ADD].observations == observations
+
+
 def test_without_any_cross_validation_there_are_no_error_bars():
     model = fit_model([make_result("a", [add(10)]), make_result("b", [conv(10, 10)])])
     found = predict(model, [work(ADD, 0, 10)])
