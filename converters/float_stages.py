@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nasfpn_lite.converters.qat_plan import LayerPlan
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
+from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 
 _STAGE = re.compile(
     r"(Conv1|expanded_conv|block_\d+|Conv_1|conv\d_block\d+|conv1|lateral_C\d+|pyramid\d+_cell\d+_P\d+|fpn_sum_P\d+|"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nasfpn_lite.graph import Call, trace
+from nasfpn_lite.layer_names import GRID as GRID  # for whoever puts layers on their grids
 
 Output = Literal["learned", "fixed", "fused", "source"]
 

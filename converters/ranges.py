@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasfpn_lite.converters.qat_plan import SIGMOID_RANGE, LayerPlan
+from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.converters.selective import Mark
-from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT, GRID
+from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 Ranges = dict[str, tuple[float, float]]

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from nasfpn_lite.converters.float_stages import group_stages, stage_of
-from nasfpn_lite.converters.qat_plan import SIGMOID_RANGE, LayerPlan
+from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.converters.ranges import OnGrid, Ranges, on_grid
-from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT, GRID
+from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.weights import set_arrays, to_arrays
 
 _LARGEST = 127  # of an int8 weight

@@ -1,6 +1,7 @@
 """The layers of operators: names of stages, and a small graph made by hand."""
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from nasfpn_lite.android_bench.layers import (
     OUTPUTS,
@@ -17,7 +18,7 @@ from nasfpn_lite.android_bench.layers import (
     sum_parts,
 )
 from nasfpn_lite.converters.graph_view import view_graphs
-from nasfpn_lite.converters.parity_stages import Stage, list_stages
+from nasfpn_lite.converters.parity_stages import Stage, find_tensors, list_stages
 from nasfpn_lite.variants import VARIANTS, get_spec
 from tests.hand_made_detector import make_detector_tflite
 from tests.hand_made_tflite import HandMade
@@ -88,6 +89,21 @@ def test_what_has_a_name_of_its_own(name, layer):
     made.graph.main.tensors[between].name = name
     made.graph.main.inputs, made.graph.main.outputs = [x], [end]
     assert _find_layers(view_graphs(made.graph.model)[0], {end: CELL}, "raw")[0] == layer
+
+
+def test_stages_are_found_without_their_shapes():
+    made = HandMade()
+    x, flat, end = made.tensor((1, 4)), made.tensor((2, 2)), made.tensor((1, 4))
+    made.op("RELU", [x], [flat])
+    made.op("RELU", [flat], [end])
+    made.graph.main.tensors[flat].name = b"detector/block_2_add_1/Add;other"
+    made.graph.main.tensors[end].name = b"detector/block_3_project_1/BiasAdd"
+    made.graph.model.signatureDefs = [schema.SignatureDefT()]
+    made.graph.set_outputs({"end": end})
+    names = ["block_2_add", "block_3_project_BN", "block_4_add"]
+    assert find_tensors(made.graph, names, None, folded=True) == {"block_2_add": flat, "block_3_project_BN": end}
+    assert find_tensors(made.graph, names, None) == {"block_2_add": flat}
+    assert find_tensors(made.graph, names[:1], {"block_2_add": (4,)}) == {}
 
 
 def test_sums():
