@@ -7,6 +7,7 @@ import pytest
 from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_profile
 from nasfpn_lite.android_bench.row_matching import match_rows
 from nasfpn_lite.converters.graph_view import view_graphs
+from nasfpn_lite.converters.inspect_ops import read_model
 from tests.hand_made_detector import make_detector_tflite
 from tests.hand_made_tflite import HandMade, options
 from tests.own_runner import build_own_runner, start
@@ -113,13 +114,30 @@ def test_a_delegate_as_a_whole_belongs_to_no_operator(graph):
 def test_every_row_of_a_real_run(form, dtype, xnnpack, tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(make_detector_tflite(form=form, dtype=dtype))
-    from nasfpn_lite.converters.inspect_ops import read_model
+    check_every_row(path, xnnpack)
 
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v2_224_int8_ptq.tflite",
+        "ssd_mobilenet_v1_coco_quant_300.tflite",
+        "ssd_mobilenet_v2_fpnlite_256_int8.tflite",
+        "yolox_nano_416_fp16.tflite",  # in many parts, whose rows the tool adds up
+    ],
+)
+def test_every_row_of_other_projects_networks(name, find_peer):
+    check_every_row(find_peer(name), "true")
+
+
+def check_every_row(path, xnnpack):
     graph = view_graphs(read_model(path))[0]
     flags = ["--num_runs=2", "--min_secs=0", "--warmup_min_secs=0", "--enable_op_profiling=true"]
     result = start(build_own_runner("x86_64"), "x86_64", f"--graph={path}", *flags, f"--use_xnnpack={xnnpack}")
-    matching = match_rows(parse_profile(result.stdout), graph)
+    rows = parse_profile(result.stdout)
+    matching = match_rows(rows, graph)
     assert matching.problems == ()
+    assert sum(item.ms for item in matching.rows) == pytest.approx(sum(row.run_ms for row in rows))
     assert all(item.operators for item in matching.rows)
     doubtful = [{graph.operators[place].name for place in item.operators} for item in matching.rows]
     pairs = ({"DEQUANTIZE", "QUANTIZE"}, {"MAXIMUM", "MINIMUM"})  # XNNPACK makes one operator of these two
