@@ -11,6 +11,12 @@ VERBS = {
     "doctor": ("nasfpn_lite.android_bench.cli_android_doctor", "say what stands against measuring, before any run"),
     "bench": ("nasfpn_lite.android_bench.cli_android_bench", "measure .tflite files on all phones at once"),
     "compare": ("nasfpn_lite.android_bench.cli_android_compare", "say which of two files is faster, if that is shown"),
+    "eval": ("nasfpn_lite.android_bench.cli_android_eval", "COCO AP of a .tflite file that runs on the phone"),
+    "profile": (
+        "nasfpn_lite.android_bench.cli_android_profile",
+        "where the time of a .tflite file goes, layer by layer",
+    ),
+    "predict": ("nasfpn_lite.android_bench.cli_android_predict", "what a .tflite would take, from profiles of others"),
 }
 
 

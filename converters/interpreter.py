@@ -38,6 +38,11 @@ class Tensor:
     scale: float
     zero_point: int
 
+    @property
+    def size_bytes(self) -> int:
+        """Returns the size of its values."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Turns real values into the tensor's own type; out of range is held at the ends, ties go up."""
         if self.scale == 0.0:

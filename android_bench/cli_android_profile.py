@@ -1,0 +1,138 @@
+"""Where the time of a .tflite goes on a phone: by part and layer of the network, and by operator.
+
+Turns with the runner's profiler alternate with turns without. Writes one JSON file for each phone, which `android
+predict` is fitted on, and a page. --log reads the log of a run that was profiled by other means. Exit code 1: the
+figures are not trustworthy; 2: a phone or the file failed.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from nasfpn_lite.android_bench.cli_common import (
+    add_phone_arguments,
+    add_runner_arguments,
+    find_runner,
+    list_serials,
+    open_adb,
+)
+from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED, Place
+from nasfpn_lite.android_bench.layers import LayerTime, name_layers, sum_parts
+from nasfpn_lite.android_bench.model_files import ModelFile, read_model_files
+from nasfpn_lite.android_bench.op_profile import parse_profile
+from nasfpn_lite.android_bench.profile_page import make_profile_page
+from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult, make_layer_profile, write_profile
+from nasfpn_lite.android_bench.profile_run import DEFAULT_TURNS, find_gaps, measure_profile
+from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionOptions
+from nasfpn_lite.android_bench.session_page import describe_how, format_ms, name_phone
+from nasfpn_lite.cli.common import add_json_argument, positive_int
+from nasfpn_lite.cli.output import format_table, print_json
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.files import write_text_atomically
+
+PAGE_FILE = "profile.html"
+_XNNPACK = {"on": True, "off": False, "runner": None}
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    default = SessionOptions()
+    parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
+    parser.add_argument("--log", type=Path, metavar="LOG", help="of a profiled run of this file: use no phone")
+    parser.add_argument("--by", choices=("layer", "part"), default="layer", help="rows of the table (default: layer)")
+    add_phone_arguments(parser)
+    add_runner_arguments(parser)
+    parser.add_argument("--cores", default=default.cores, help="as for `android bench` (default: %(default)s)")
+    parser.add_argument("--threads", type=positive_int, default=default.threads, help="(default: %(default)s)")
+    parser.add_argument("--turns", type=positive_int, default=DEFAULT_TURNS, help="of each kind (default: %(default)s)")
+    parser.add_argument("--runs", type=positive_int, default=default.runs, help="in a turn (default: %(default)s)")
+    parser.add_argument("--xnnpack", choices=list(_XNNPACK), default="on", help="(default: %(default)s)")
+    parser.add_argument(
+        "--accept", action="append", default=[], choices=ACCEPTABLE, metavar="DOUBT", help="as for `android bench`"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="for files")
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Profiles on one phone after another, writes and prints."""
+    (file,) = read_model_files([args.file])
+    if args.log is not None:
+        return _run_log(args)
+    adb = open_adb(args)
+    results: list[ProfileResult] = []
+    failed = False
+    for serial in list_serials(adb, args.serial):
+        try:
+            results.append(_profile_one(args, adb, serial, file))
+        except UserError as error:
+            failed = True
+            logger.error("error: %s: %s", serial, error)
+    if results:
+        write_text_atomically(args.output / PAGE_FILE, make_profile_page(results))
+        logger.info("page: %s", args.output / PAGE_FILE)
+    if args.json:
+        print_json(results)
+    else:
+        for result in results:
+            print(_describe_result(args, result), end="\n\n")
+    if failed:
+        return EXIT_PHONE_FAILED
+    return EXIT_NOT_TRUSTWORTHY if any(result.reasons for result in results) else EXIT_OK
+
+
+def _profile_one(args: argparse.Namespace, adb: Any, serial: str, file: ModelFile) -> ProfileResult:
+    from nasfpn_lite.android_bench.device import Device
+
+    options = SessionOptions(
+        threads=args.threads,
+        cores=args.cores,
+        runs=args.runs,
+        xnnpack=_XNNPACK[args.xnnpack],
+        accepted=tuple(dict.fromkeys(args.accept)),
+    )
+    device = Device(adb, serial)
+    device.check_ready()
+    result = measure_profile(device, find_runner(args, device), file, options, turns=args.turns)
+    path = Place(args.output, serial, "profile").result_path(result.origin.finished)
+    write_profile(path, result)
+    logger.info("%s: %s", serial, path)
+    return result
+
+
+def _run_log(args: argparse.Namespace) -> int:
+    try:
+        rows = parse_profile(args.log.read_text(encoding="utf-8", errors="replace"))
+    except UserError as error:
+        raise UserError(f"{args.log}: {error}") from error
+    profile = make_layer_profile(rows, name_layers(args.file))
+    gaps = find_gaps(profile)
+    if args.json:
+        print_json({"file": args.file, "log": args.log, "reasons": gaps, "profile": profile})
+    else:
+        print("\n".join([f"{args.file}, from {args.log}", *_describe_profile(args, profile), *gaps]))
+    return EXIT_NOT_TRUSTWORTHY if gaps else EXIT_OK
+
+
+def _describe_result(args: argparse.Namespace, result: ProfileResult) -> str:
+    lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
+    lines += [f"not trustworthy: {reason}" for reason in result.reasons]
+    lines.append(f"{result.file}: {format_ms(result.latency_ms)} ms a run without the profiler\n")
+    return "\n".join([*lines, *_describe_profile(args, result.profile)])
+
+
+def _describe_profile(args: argparse.Namespace, profile: LayerProfile) -> list[str]:
+    times = sum_parts(profile.layers) if args.by == "part" else profile.layers
+    rows: list[LayerTime] = [*times]
+    if profile.unmatched_ms > 0:
+        rows.append(LayerTime("-", "in no layer surely", profile.unmatched_ms, 0))
+    rows.append(LayerTime("all", "", profile.total_ms, sum(time.operators for time in times)))
+    share = profile.total_ms or 1.0
+    table = format_table(
+        ("part", "layer", "ms", "share", "operators"),
+        [(row.part, row.name, f"{row.ms:.3f}", f"{row.ms / share:.1%}", row.operators) for row in rows],
+    )
+    return [table, *(f"note: {problem}" for problem in profile.problems)]

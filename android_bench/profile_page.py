@@ -1,0 +1,68 @@
+"""Profiles as one HTML page: where the time of a run goes, by part and by layer of the network."""
+
+from collections.abc import Sequence
+from html import escape
+
+from nasfpn_lite.android_bench.layers import LayerTime, sum_parts
+from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult
+from nasfpn_lite.android_bench.session_page import SIMULATED, SIMULATED_NOTE, describe_how, format_ms, name_phone
+from nasfpn_lite.benchmarks.report_charts import Bar, draw_bars
+from nasfpn_lite.benchmarks.report_page import fill_page
+
+_VALUE_WIDTH = 130
+_LONGEST_LABEL = 28
+_OPERATORS = 30  # of the slowest, in the table
+
+
+def make_profile_page(results: Sequence[ProfileResult]) -> str:
+    """Returns the page."""
+    phones = ", ".join(dict.fromkeys(name_phone(result.phone) for result in results))
+    return fill_page(title="Where the time goes", subtitle=phones, body="\n".join(map(_render, results)))
+
+
+def _render(result: ProfileResult) -> str:
+    profile = result.profile
+    notes = [
+        f"{describe_how(result.phone, result.how)}; {result.how.rounds} turns; finished {result.origin.finished}",
+        f"A run takes {format_ms(result.latency_ms)} ms without the profiler; its rows add up to "
+        f"{format_ms(profile.total_ms)} ms.",
+        *profile.problems,
+        *(f"Not trustworthy: {reason}" for reason in result.reasons),
+    ]
+    if result.phone.simulated:
+        notes.insert(0, SIMULATED_NOTE)
+    label = f" [{result.how.runner}{', ' + SIMULATED if result.phone.simulated else ''}]"
+    title = f"{result.file} on {name_phone(result.phone)}{label}"
+    paragraphs = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return (
+        f"<section><h2>{escape(title)}</h2>{paragraphs}"
+        f"<h3>Parts of the network</h3>{_bars(sum_parts(profile.layers), profile, 'Time by part')}"
+        f"<h3>Layers</h3>{_bars(profile.layers, profile, 'Time by layer')}"
+        f"<h3>Slowest operators</h3>{_table(profile)}</section>"
+    )
+
+
+def _bars(times: Sequence[LayerTime], profile: LayerProfile, title: str) -> str:
+    rows = [(time.name, time.ms) for time in times]
+    if profile.unmatched_ms > 0:
+        rows.append(("in no layer surely", profile.unmatched_ms))
+    bars = [
+        Bar(name[:_LONGEST_LABEL], ms, escape(f"{format_ms(ms)} ms, {ms / (profile.total_ms or 1):.1%}"))
+        for name, ms in rows
+    ]
+    return draw_bars(bars, title=title, value_width=_VALUE_WIDTH)
+
+
+def _table(profile: LayerProfile) -> str:
+    known = [(operator, operator.ms) for operator in profile.operators if operator.ms is not None]
+    slowest = sorted(known, key=lambda item: -item[1])[:_OPERATORS]
+    body = "".join(
+        f'<tr><th scope="row">{escape(operator.layer)}</th><td>{operator.work.position}</td>'
+        f"<td>{escape(operator.work.kind)}</td><td>{format_ms(ms)}</td><td>{ms / (profile.total_ms or 1):.1%}</td>"
+        f"<td>{operator.work.multiply_adds / 1e6:.2f}</td></tr>"
+        for operator, ms in slowest
+    )
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("layer", "operator", "kind", "ms", "share", "million multiply-adds")
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
