@@ -72,13 +72,11 @@ class Round:
     """One turn of each file, in the order of the session's files.
 
     Attributes:
-        attempt: Above 1 where earlier ones were discarded.
-        resumed: A kill or a pulled cable fell between its turns, so that they are no pairs.
+        attempt: Above 1 where earlier ones were discarded, or broken off by a kill or a pulled cable.
     """
 
     number: int
     attempt: int
-    resumed: bool
     before: Conditions
     after: Conditions
     turns: tuple[Turn, ...]
