@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from nasfpn_lite.android_bench.conditions import Conditions, find_notes, read_conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace
 from nasfpn_lite.android_bench.figures import split_rounds, summarize
-from nasfpn_lite.android_bench.journal import Journal
+from nasfpn_lite.android_bench.journal import FOLDER, START, Journal
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
 from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeasured, Origin, Phone, SessionResult
-from nasfpn_lite.android_bench.rounds import FOLDER, START, Hands, Measured, Plan, measure_rounds
+from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
 
@@ -80,9 +80,8 @@ def measure(
     plan = Plan(tuple(file.name for file in files), options.rounds, options.repeats, to_fitness(options, start.cores))
     with ExitStack() as stack:
         path = control.journal or Path(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
-        if control.restart:
-            path.unlink(missing_ok=True)
-        journal = stack.enter_context(Journal(path, describe_session(start.phone, files, runner.name, options)))
+        identity = describe_session(start.phone, files, runner.name, options)
+        journal = stack.enter_context(Journal(path, identity, restart=control.restart))
         journal.append(kind=START, at=now_utc())
         bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
         # A phone that was lost kept the session's folder.
