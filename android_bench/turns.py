@@ -99,10 +99,17 @@ class Bench:
         except LogError:
             operators = ()  # a runner without profiles; the log itself may still tell
         found = read_coverage(result.stdout + result.stderr, operators=operators)
+        name = self._files[index].name
+        # benchmark_model says so itself, which its log's traps catch; our own runner measures the plain kernels.
+        if self._options.xnnpack and found.share == 0:
+            raise SessionError(
+                f"{name}: XNNPACK was asked for and takes none of the {found.nodes} operators, so that the plain "
+                "kernels would run: see what `nasfpn-lite inspect` says of them, or measure those with --xnnpack off"
+            )
         try:
             check_coverage(found, self._options.min_coverage)
         except UserError as error:
-            raise SessionError(f"{self._files[index].name}: {error}") from error
+            raise SessionError(f"{name}: {error}") from error
         return Coverage(
             found.delegates, found.nodes, found.delegated_nodes, found.partitions, found.share, describe(found)
         )
@@ -128,7 +135,9 @@ class Bench:
         except AdbError as error:
             raise _explain(name, error) from error
         try:
-            return parse_log(result.stdout, result.stderr), result
+            log = parse_log(result.stdout, result.stderr)
+            _check_obeyed(log, settings)
+            return log, result
         except LogError as error:
             hint = "; on the command line: --xnnpack runner" if "use_xnnpack" in str(error) else ""
             raise SessionError(f"{name} was not measured: {error}{hint}") from error
@@ -141,6 +150,18 @@ class Bench:
             remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
             self._remote = remotes[-len(models) :]
         return workspace
+
+
+def _check_obeyed(log: BenchLog, settings: RunSettings) -> None:
+    """Checks that the runner did what it was asked: what it says of itself would else stand under another label.
+
+    Raises:
+        LogError: It used other threads, or did fewer runs.
+    """
+    if log.threads not in (None, settings.threads):
+        raise LogError(f"expected {settings.threads} thread(s), but the runner used {log.threads}: take another build")
+    if log.timings.runs < settings.runs:
+        raise LogError(f"expected at least {settings.runs} runs, but the runner did {log.timings.runs}")
 
 
 def _explain(name: str, error: AdbError) -> Exception:
