@@ -1,5 +1,6 @@
 """Latency under lasting load: the curve over time, the first minute against the last, and whether the order stays."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def measure_sustained(
     """
     from nasfpn_lite.android_bench.turns import Bench
 
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise SessionError(f"expected a time above 0 minutes, got {minutes}")
     control = control or Control()
     device.check_ready()

@@ -161,9 +161,10 @@ def test_a_phone_that_is_not_fit_is_not_loaded(phone):
     assert FakeBench.log == []
 
 
-def test_no_time_is_refused(phone):
-    with pytest.raises(SessionError, match="above 0 minutes, got 0"):
-        measure_sustained(phone, FILES, RUNNER, SessionOptions(), minutes=0)
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_no_time_is_refused(phone, minutes):
+    with pytest.raises(SessionError, match=f"above 0 minutes, got {minutes}"):
+        measure_sustained(phone, FILES, RUNNER, SessionOptions(), minutes=minutes)
 
 
 def test_the_record_checks_its_cycles(phone):
