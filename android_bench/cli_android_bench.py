@@ -111,6 +111,10 @@ def describe_result(result: AnyResult) -> str:
     lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
     lines += [f"not trustworthy: {reason}" for reason in result.reasons]
     lines += _describe_session(result) if isinstance(result, SessionResult) else _describe_sustained(result)
+    if result.how.accepted:
+        lines.append(f"note: accepted by the user: {', '.join(result.how.accepted)}")
+    if result.origin.resumed:
+        lines.append(f"note: begun at {result.origin.started}, and gone on with after {result.origin.resumed} break(s)")
     lines += [f"note: {note}" for note in result.phone.notes]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.conditions import Conditions, find_notes, read_conditions
+from nasfpn_lite.android_bench.conditions import HOT_C, Conditions, find_notes, read_conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace
 from nasfpn_lite.android_bench.figures import split_rounds, summarize
 from nasfpn_lite.android_bench.journal import FOLDER, START, Journal
@@ -120,6 +120,8 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     before, topology = read_conditions(device), read_topology(device)
     cores = topology.select(options.cores, options.threads)
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
+    limit_c = options.cool_below_c
+    warm = (f"rounds began below {limit_c:g} °C, not {HOT_C:g} °C",) if limit_c > HOT_C else ()
     phone = Phone(
         serial=device.serial,
         model=before.model,
@@ -130,7 +132,7 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
         clusters=topology.clusters,
         cores=options.cores,
         mask=topology.mask(options.cores, options.threads),
-        notes=(*oddities, *find_notes(before)),
+        notes=(*oddities, *warm, *find_notes(before)),
     )
     return Start(phone, cores, before)
 

@@ -4,14 +4,16 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.android_bench.cli_android_bench import describe_result
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
 from tests.fake_android_modules import FakeBench, use
-from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree
+from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree, make_result
 from tests.tiny_tflite import make_tiny_tflite
 
 REPOSITORY = Path(__file__).parents[2]
@@ -78,7 +80,15 @@ def test_options_reach_the_session(phones, capsys):
     how = read_record(next(Path("out").glob("A-bench-*.json"))).how
     assert (how.runner, how.threads, how.runs, how.warmup_runs, how.min_s) == ("nasfpn_runner", 2, 7, 0, 0.0)
     assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
+    assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
     assert FakeBench.log[0] == ("A", "warm-up on 03")
+
+
+def test_breaks_are_told(phones):
+    result = make_result([10.0] * 6)
+    assert "break" not in describe_result(result)
+    broken = replace(result, origin=replace(result.origin, resumed=2))
+    assert "note: begun at 2026-01-31T12:00:00Z, and gone on with after 2 break(s)" in describe_result(broken)
 
 
 def test_a_hot_phone_is_exit_code_1_and_no_figure(phones, capsys):
@@ -271,6 +281,7 @@ def test_neither_tensorflow_nor_keras_after_a_bench(tmp_path):
     (tmp_path / "a.tflite").write_bytes(make_tiny_tflite())
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tests.fake_android_modules import install
 from tests.fake_measured_phone import FakePhone

@@ -67,6 +67,14 @@ def test_what_the_user_accepts_is_measured_and_recorded(phone):
     assert (result.verdict, result.how.accepted) == ("trustworthy", ("battery_saver",))
 
 
+def test_a_phone_that_may_be_warmer_is_said_so(phone):
+    def notes(**options):
+        return measure(phone, FILES, RUNNER, SessionOptions(rounds=5, **options)).phone.notes
+
+    assert notes(cool_below_c=80.0)[0] == "rounds began below 80 °C, not 37 °C"
+    assert notes(cool_below_c=35.0) == notes() == ("the phone was charging, which warms it",)
+
+
 def test_throttling_in_round_3_is_measured_again(phone, monkeypatch):
     cool = f"{CPU}/cpu3/cpufreq/scaling_max_freq"
 
