@@ -140,8 +140,10 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     """Finds the runner asked for, for this phone's processor.
 
     Raises:
+        SessionError: --benchmark-binary names no file, or another runner than --runner.
         RunnerError: It is not there, or not for this processor.
     """
+    _check_binary(args.benchmark_binary, args.runner)
     from nasfpn_lite.android_bench.runners import RunnerError, find_benchmark_binary, find_own_runner
 
     abi = device.get_property("ro.product.cpu.abi") or "unknown"
@@ -156,6 +158,18 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
             "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error
         )
         return find_own_runner(abi)
+
+
+def _check_binary(path: Path | None, runner: str) -> None:
+    """Checks a program that the user named: nothing else may take its place in silence."""
+    if path is None:
+        return
+    if runner == "nasfpn_runner":
+        raise SessionError(
+            "--benchmark-binary names a benchmark_model, but --runner nasfpn_runner: leave one of them out"
+        )
+    if not path.is_file():
+        raise SessionError(f"expected the program benchmark_model in {path}, but there is no such file")
 
 
 def run_fleet(

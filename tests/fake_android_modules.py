@@ -88,8 +88,8 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
         raise FakeAdbError("expected one phone; attached: none\n  what to do: plug one in")
 
     def find_benchmark_binary(path, abi):
-        if path == Path("missing"):
-            raise FakeRunnerError("expected the program benchmark_model in missing, but there is no such file")
+        if path == Path("for_another_abi"):
+            raise FakeRunnerError(f"expected a benchmark_model for {abi}, the phone's processor, got another")
         return FakeRunner("benchmark_model", abi)
 
     contents = {

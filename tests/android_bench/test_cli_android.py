@@ -36,6 +36,7 @@ def phones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.tflite", "b.tflite"):
         Path(name).write_bytes(make_tiny_tflite())
+    Path("for_another_abi").touch()
     return found
 
 
@@ -137,11 +138,20 @@ def test_a_missing_runner_is_each_phones_error(phones, capsys):
     assert not Path("out/latency.html").exists()
 
 
-def test_a_missing_benchmark_model_gives_way_to_our_own_runner(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 0
+def test_a_benchmark_model_for_another_processor_gives_way_to_our_own_runner(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "for_another_abi", *QUICK) == 0
     captured = capsys.readouterr()
     assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
     assert captured.out.count("nasfpn_runner, 1 thread") == 2
+
+
+def test_a_program_that_the_user_named_is_not_replaced_in_silence(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
+    assert "expected the program benchmark_model in missing, but there is no such file" in capsys.readouterr().err
+    own = ["--runner", "nasfpn_runner", "--benchmark-binary", "for_another_abi"]
+    assert run("bench", "a.tflite", *own, *QUICK) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert FakeBench.log == []
 
 
 def test_files_are_checked_before_any_phone(phones, capsys):
@@ -239,7 +249,8 @@ def test_doctor(phones, capsys):
             2,
             "error: expected the program benchmark_model in missing",
         ),
-        (["--benchmark-binary", "missing"], 0, "nasfpn_runner for arm64-v8a"),
+        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
+        (["--benchmark-binary", "for_another_abi"], 0, "nasfpn_runner for arm64-v8a"),
         (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
     ],
 )
