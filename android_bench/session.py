@@ -80,7 +80,8 @@ def measure(
     plan = Plan(tuple(file.name for file in files), options.rounds, options.repeats, to_fitness(options, start.cores))
     with ExitStack() as stack:
         path = control.journal or Path(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
-        identity = describe_session(start.phone, files, runner.name, options)
+        runner_sha256 = runner.hash_files()
+        identity = describe_session(start.phone, files, (runner.name, runner_sha256), options)
         journal = stack.enter_context(Journal(path, identity, restart=control.restart))
         journal.append(kind=START, at=now_utc())
         bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
@@ -89,7 +90,8 @@ def measure(
             bench.remove_left(folder)
         measured = measure_rounds(plan, _make_hands(device, bench, journal, control), journal, first=start.before)
         started, *resumed = _list_entries(journal, START, "at")
-    origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc(), len(resumed))
+    versions = read_versions(device.adb.read_version(), runner_sha256)
+    origin = Origin(versions, read_commit(), started, now_utc(), len(resumed))
     return to_result(files, start, how_measured(runner.name, options), measured, origin)
 
 
@@ -156,8 +158,10 @@ def how_measured(runner: str, options: SessionOptions) -> HowMeasured:
     )
 
 
-def describe_session(phone: Phone, files: Sequence[ModelFile], runner: str, options: SessionOptions) -> dict[str, Any]:
-    """Returns what makes two sessions the same, for the journal."""
+def describe_session(
+    phone: Phone, files: Sequence[ModelFile], runner: tuple[str, str], options: SessionOptions
+) -> dict[str, Any]:
+    """Returns what makes two sessions the same, for the journal; `runner` is its name and the hash of its files."""
     return {
         "serial": phone.serial,
         "fingerprint": phone.fingerprint,

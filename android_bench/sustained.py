@@ -76,7 +76,7 @@ def measure_sustained(
     return SustainedResult(
         schema=SUSTAINED_SCHEMA,
         version=SUSTAINED_VERSION,
-        origin=Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc()),
+        origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
         phone=start.phone,
         how=how_measured(runner.name, options),
         minutes=minutes,

@@ -33,6 +33,10 @@ class FakeListedDevice:
 class FakeRunner:
     name: str
     abi: str
+    sha256: str = "ab" * 32
+
+    def hash_files(self) -> str:
+        return self.sha256
 
 
 class FakeBench:

@@ -38,6 +38,7 @@ def test_a_session(phone):
     assert (result.how.runner, result.how.threads, result.how.rounds) == ("benchmark_model", 1, 5)
     assert len(result.rounds) == 5
     assert result.origin.versions["adb"] == "29.0.6-debian"
+    assert result.origin.versions["runner"] == "sha256:" + "ab" * 32
     names = [name for _, name in FakeBench.log]
     assert names == ["warm-up on 08", *["a", "b"] * 5, "left"]
     assert check_record(json.loads(json.dumps(to_plain(result)))) == result
@@ -140,4 +141,6 @@ def test_a_journal_of_other_files_is_refused_or_dropped(phone, tmp_path):
         measure(phone, FILES, RUNNER, SessionOptions(rounds=6), control=Control(journal))
     with pytest.raises(JournalError, match="its runner is"):
         measure(phone, FILES, FakeRunner("nasfpn_runner", "arm64-v8a"), QUICK, control=Control(journal))
+    with pytest.raises(JournalError, match="its runner is"):  # another build
+        measure(phone, FILES, FakeRunner("benchmark_model", "arm64-v8a", "cd" * 32), QUICK, control=Control(journal))
     assert measure(phone, FILES[:1], RUNNER, QUICK, control=Control(journal, restart=True)).verdict == "trustworthy"
