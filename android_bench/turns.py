@@ -169,6 +169,8 @@ def _explain(name: str, error: AdbError) -> Exception:
     # For a phone that went away the exit code is adb's own.
     if isinstance(error, (DeviceLostError, AdbTimeoutError)) or not error.exit_code:
         return error
+    if error.exit_code > 128:  # ended by a signal: its log is cut, and that is no reason
+        return SessionError(f"{name} was not measured: {error}")
     try:
         parse_log(error.stdout, error.stderr)
     except LogError as reason:

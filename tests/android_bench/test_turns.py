@@ -223,8 +223,15 @@ def test_a_runner_that_fails_says_why_in_its_own_words(open_bench):
     assert "exit code: 1" in str(caught.value)
 
 
+def test_a_runner_that_crashes_has_no_cut_log(open_bench):
+    bench, _ = open_bench(failed(139, "INFO: STARTING!\n"))
+    with bench, pytest.raises(SessionError, match="a b.tflite was not measured: a command ended badly") as caught:
+        bench.take(0)
+    assert "the log is cut" not in str(caught.value)
+
+
 def test_a_runner_that_fails_after_its_summary(open_bench):
-    bench, _ = open_bench(failed(134, LOG))
+    bench, _ = open_bench(failed(1, LOG))
     with bench, pytest.raises(SessionError, match="failed after its last run"):
         bench.take(0)
 
