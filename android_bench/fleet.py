@@ -1,5 +1,6 @@
 """All phones at once: each with its own thread, journal and result file; one that fails does not stop the others."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,6 +13,8 @@ from nasfpn_lite.errors import UserError
 EXIT_OK = 0
 EXIT_NOT_TRUSTWORTHY = 1
 EXIT_PHONE_FAILED = 2  # as for every error that a user can mend
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def measure_fleet(
             wait(futures)
         except BaseException:
             stop.set()
+            logger.warning("stopping: each phone ends the turn that is under way")
             raise
     return tuple(future.result() for future in futures)
 

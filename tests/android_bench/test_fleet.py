@@ -93,7 +93,7 @@ def test_a_file_with_wide_spread_is_exit_code_1():
     assert Outcome("A", wide, None, None).exit_code == 1
 
 
-def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch):
+def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch, caplog):
     stop = threading.Event()
 
     def run(place):
@@ -106,6 +106,7 @@ def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch):
     monkeypatch.setattr("nasfpn_lite.android_bench.fleet.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure_fleet(places(tmp_path, "A", "B"), run, stop=stop)
+    assert "stopping: each phone ends the turn that is under way" in caplog.text
 
 
 def test_our_own_errors_are_not_hidden(tmp_path):
