@@ -97,7 +97,7 @@ class FileFigures:
 
     Attributes:
         arithmetic: What most multiply-adds compute with: "int8", "float" ...; None where that could not be read.
-        latency_ms_p50: Median over rounds, with the interval that covers it with the probability ci_coverage.
+        latency_ms_p50: Median over the rounds of a turn's mean, with the interval that covers it with ci_coverage.
         latency_ms_p90: 90th percentile: of the runs (the median of the rounds), or of the rounds; p90_of says which.
         reasons: Why this file's figures are not trustworthy.
     """
