@@ -267,6 +267,13 @@ def test_doctor_on_a_busy_phone(phones, capsys):
     assert [len(item["doubts"]) for item in json.loads(capsys.readouterr().out)] == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "verbose"), [(["devices"], False), (["-v", "devices"], True), (["devices", "-v"], True)]
+)
+def test_verbose_before_and_after_the_verb(arguments, verbose):
+    assert verb_parser("android").parse_args(arguments).verbose is verbose
+
+
 def test_a_verb_is_needed(capsys):
     with pytest.raises(SystemExit) as caught:
         run()
