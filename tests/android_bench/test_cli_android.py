@@ -85,6 +85,11 @@ def test_options_reach_the_session(phones, capsys):
     assert FakeBench.log[0] == ("A", "warm-up on 03")
 
 
+def test_an_interval_of_less_than_95_percent_says_so():
+    assert "10.00-10.00 (94%)" in describe_result(make_result([10.0] * 5))
+    assert "%)" not in describe_result(make_result([10.0] * 6))
+
+
 def test_breaks_are_told(phones):
     result = make_result([10.0] * 6)
     assert "break" not in describe_result(result)
