@@ -71,6 +71,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=positive_int, default=default.runs, help="in a turn, at least (default: %(default)s)")
     add("--warmup-runs", type=int, default=default.warmup_runs, metavar="N", help="before them (default: %(default)s)")
     add("--min-seconds", type=float, default=default.min_s, help="of a turn's runs (default: %(default)s)")
+    add("--max-seconds", type=float, default=default.max_s, help="no run begins after them (default: %(default)s)")
     add(
         "--xnnpack",
         choices=list(_XNNPACK),
@@ -102,6 +103,7 @@ def to_options(args: argparse.Namespace) -> SessionOptions:
         runs=args.runs,
         warmup_runs=args.warmup_runs,
         min_s=args.min_seconds,
+        max_s=args.max_seconds,
         xnnpack=_XNNPACK[args.xnnpack],
         cool_below_c=args.cool_below,
         patience_s=60 * args.wait_minutes,

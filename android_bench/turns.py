@@ -139,8 +139,9 @@ class Bench:
             _check_obeyed(log, settings)
             return log, result
         except LogError as error:
-            hint = "; on the command line: --xnnpack runner" if "use_xnnpack" in str(error) else ""
-            raise SessionError(f"{name} was not measured: {error}{hint}") from error
+            options = {"use_xnnpack": "--xnnpack runner", "max_secs": "--max-seconds, --runs"}
+            hints = [f"; on the command line: {option}" for word, option in options.items() if word in str(error)]
+            raise SessionError(f"{name} was not measured: {error}{''.join(hints)}") from error
 
     def _push_once(self) -> Workspace:
         self.open()

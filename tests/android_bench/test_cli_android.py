@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nasfpn_lite.android_bench.cli_android_bench import describe_result
+from nasfpn_lite.android_bench.cli_common import to_options
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
 from tests.fake_android_modules import FakeBench, use
@@ -83,6 +84,15 @@ def test_options_reach_the_session(phones, capsys):
     assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
     assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
     assert FakeBench.log[0] == ("A", "warm-up on 03")
+
+
+def test_times_of_a_turn():
+    def options(*words):
+        return to_options(verb_parser("android").parse_args(["bench", "a.tflite", *words]))
+
+    assert (options().min_s, options().max_s) == (1.0, 150.0)
+    slow = options("--max-seconds", "900", "--min-seconds", "200")
+    assert (slow.min_s, slow.max_s, slow.turn_timeout_s) == (200.0, 900.0, 1920.0)
 
 
 def test_an_interval_of_less_than_95_percent_says_so():

@@ -113,6 +113,12 @@ def test_a_build_that_does_not_know_xnnpack_gets_a_hint(open_bench):
         bench.take(0)
 
 
+def test_runs_that_the_time_limit_cut_get_a_hint(open_bench):
+    bench, _ = open_bench(LOG.replace("count=60", "count=49"))
+    with bench, pytest.raises(SessionError, match="got 49: .* on the command line: --max-seconds, --runs"):
+        bench.take(0)
+
+
 def test_the_command(open_bench):
     bench, workspace = open_bench(LOG, threads=2, runs=20, warmup_runs=3, min_s=0.5, max_s=20.0, xnnpack=False)
     with bench:
