@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.cooling import Pace
-from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet
+from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet, reserve_phone
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import (
@@ -198,7 +198,8 @@ def run_fleet(
             check_only_once(device, owners)
             runner = find_runner(args, device)
         control = Control(place.journal, args.restart, _make_progress(place.serial), Pace(stop))
-        return run(device, runner, options, control)
+        with reserve_phone(place.serial):
+            return run(device, runner, options, control)
 
     places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
     return measure_fleet(places, run_one, stop=stop)

@@ -39,7 +39,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
         try:
-            _lock(self._file.fileno(), path)
+            lock(self._file.fileno(), f"{path} is in use by another session; wait for its end")
             self.entries: list[dict[str, Any]] = []
             found, *entries = self._read_whole_lines(skip_damaged=restart) or [{}]
             if not restart and any(entry.get("kind") == TURN for entry in entries):
@@ -118,8 +118,12 @@ def _show(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _lock(handle: int, path: Path) -> None:
-    """Keeps a second session off the same phone and folder, on systems that have such locks."""
+def lock(handle: int, problem: str) -> None:
+    """Takes the lock of a file, on systems that have such locks; it is given back when the file is closed.
+
+    Raises:
+        JournalError: Another session has it; `problem` says so.
+    """
     try:
         import fcntl
     except ModuleNotFoundError:
@@ -127,4 +131,4 @@ def _lock(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise JournalError(f"{path} is in use by another session; wait for its end") from error
+        raise JournalError(problem) from error

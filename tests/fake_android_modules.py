@@ -1,5 +1,6 @@
 """The modules that touch adb and a phone, replaced as a whole: sessions, fleets and verbs run without either."""
 
+import contextlib
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -118,6 +119,8 @@ def use(monkeypatch, phones: Mapping[str, FakePhone | str]) -> None:
     for name, module in make_modules(phones).items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(FakeBench, "log", [])
+    # Tests run in parallel, on phones of the same name.
+    monkeypatch.setattr("nasfpn_lite.android_bench.cli_common.reserve_phone", contextlib.nullcontext)
 
 
 class _Unready:

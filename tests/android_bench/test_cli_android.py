@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.android_bench import cli_common
 from nasfpn_lite.android_bench.cli_android_bench import describe_result
 from nasfpn_lite.android_bench.cli_common import to_options
+from nasfpn_lite.android_bench.fleet import reserve_phone
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
 from tests.fake_android_modules import FakeBench, use
@@ -84,6 +86,16 @@ def test_options_reach_the_session(phones, capsys):
     assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
     assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
     assert FakeBench.log[0] == ("A", "warm-up on 03")
+
+
+def test_a_phone_that_another_session_uses_fails_by_itself(phones, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli_common, "reserve_phone", reserve_phone)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with reserve_phone("A"):
+        assert run("bench", "a.tflite", *QUICK, "-o", "elsewhere") == 2
+    captured = capsys.readouterr()
+    assert "error: A: another session is under way on the phone A" in captured.err
+    assert captured.out.count("10.01") == 1  # the other phone's
 
 
 def test_times_of_a_turn():
