@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="android_verb", required=True, metavar="|".join(VERBS))
     for name, (module_name, text) in VERBS.items():
         module = importlib.import_module(module_name)
-        module.add_arguments(verbs.add_parser(name, help=text, description=module.__doc__))
+        verb = verbs.add_parser(name, help=text, description=module.__doc__)
+        # As after every other verb; without a default of its own, which would undo a -v before the verb.
+        verb.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more on stderr")
+        module.add_arguments(verb)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ from nasfpn_lite.android_bench.session_page import (
 )
 from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.benchmarks.statistics import CONFIDENCE
 from nasfpn_lite.cli.common import add_json_argument
 from nasfpn_lite.cli.output import Cell, format_table, print_json
 from nasfpn_lite.files import write_text_atomically
@@ -111,12 +112,16 @@ def describe_result(result: AnyResult) -> str:
     lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
     lines += [f"not trustworthy: {reason}" for reason in result.reasons]
     lines += _describe_session(result) if isinstance(result, SessionResult) else _describe_sustained(result)
+    if result.how.accepted:
+        lines.append(f"note: accepted by the user: {', '.join(result.how.accepted)}")
+    if result.origin.resumed:
+        lines.append(f"note: begun at {result.origin.started}, and gone on with after {result.origin.resumed} break(s)")
     lines += [f"note: {note}" for note in result.phone.notes]
     return "\n".join(lines)
 
 
 def _describe_session(result: SessionResult) -> list[str]:
-    headers = ("file", "ms (median)", "interval", "p90 ms", "init ms", "peak or +growth MB", "delegates", "runner")
+    headers = ("file", "ms (median)", "95% interval", "p90 ms", "init ms", "peak or +growth MB", "delegates", "runner")
     lines = [format_table(headers, [_to_row(file) for file in result.files])]
     lines += [f"round {item.number} was discarded: {'; '.join(item.reasons)}" for item in result.discarded]
     if not result.reasons:
@@ -132,10 +137,11 @@ def _to_row(file: FileFigures) -> list[Cell]:
     if file.latency_ms_p50 is None or file.latency_ms_ci is None:
         return [file.file, "not trustworthy", *[None] * 5, file.runner]
     low, high = file.latency_ms_ci
+    coverage = file.ci_coverage or 0.0
     return [
         file.file,
         format_ms(file.latency_ms_p50),
-        f"{format_ms(low)}-{format_ms(high)}",
+        f"{format_ms(low)}-{format_ms(high)}" + (f" ({coverage:.0%})" if coverage < CONFIDENCE else ""),
         None if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
         None if file.init_ms is None else f"{file.init_ms:.1f}",
         format_memory(file),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.cooling import Pace
-from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet
+from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet, reserve_phone
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import (
@@ -71,6 +71,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=positive_int, default=default.runs, help="in a turn, at least (default: %(default)s)")
     add("--warmup-runs", type=int, default=default.warmup_runs, metavar="N", help="before them (default: %(default)s)")
     add("--min-seconds", type=float, default=default.min_s, help="of a turn's runs (default: %(default)s)")
+    add("--max-seconds", type=float, default=default.max_s, help="no run begins after them (default: %(default)s)")
     add(
         "--xnnpack",
         choices=list(_XNNPACK),
@@ -102,6 +103,7 @@ def to_options(args: argparse.Namespace) -> SessionOptions:
         runs=args.runs,
         warmup_runs=args.warmup_runs,
         min_s=args.min_seconds,
+        max_s=args.max_seconds,
         xnnpack=_XNNPACK[args.xnnpack],
         cool_below_c=args.cool_below,
         patience_s=60 * args.wait_minutes,
@@ -140,8 +142,10 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     """Finds the runner asked for, for this phone's processor.
 
     Raises:
+        SessionError: --benchmark-binary names no file, or another runner than --runner.
         RunnerError: It is not there, or not for this processor.
     """
+    _check_binary(args.benchmark_binary, args.runner)
     from nasfpn_lite.android_bench.runners import RunnerError, find_benchmark_binary, find_own_runner
 
     abi = device.get_property("ro.product.cpu.abi") or "unknown"
@@ -156,6 +160,18 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
             "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error
         )
         return find_own_runner(abi)
+
+
+def _check_binary(path: Path | None, runner: str) -> None:
+    """Checks a program that the user named: nothing else may take its place in silence."""
+    if path is None:
+        return
+    if runner == "nasfpn_runner":
+        raise SessionError(
+            "--benchmark-binary names a benchmark_model, but --runner nasfpn_runner: leave one of them out"
+        )
+    if not path.is_file():
+        raise SessionError(f"expected the program benchmark_model in {path}, but there is no such file")
 
 
 def run_fleet(
@@ -182,7 +198,8 @@ def run_fleet(
             check_only_once(device, owners)
             runner = find_runner(args, device)
         control = Control(place.journal, args.restart, _make_progress(place.serial), Pace(stop))
-        return run(device, runner, options, control)
+        with reserve_phone(place.serial):
+            return run(device, runner, options, control)
 
     places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
     return measure_fleet(places, run_one, stop=stop)

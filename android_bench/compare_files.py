@@ -64,11 +64,8 @@ def compare_all(result: SessionResult) -> tuple[FileRatio, ...]:
 
 
 def pair_rounds(rounds: Sequence[Round], first: int, second: int) -> list[float]:
-    """Returns latency of the first / latency of the second for each round.
-
-    A round with a break between its turns gives no pair: the phone was another by then.
-    """
-    return [item.turns[first].latency_ms / item.turns[second].latency_ms for item in rounds if not item.resumed]
+    """Returns latency of the first / latency of the second for each round."""
+    return [item.turns[first].latency_ms / item.turns[second].latency_ms for item in rounds]
 
 
 def find_winner(ratio: Estimate) -> Winner | None:

@@ -1,17 +1,23 @@
 """All phones at once: each with its own thread, journal and result file; one that fails does not stop the others."""
 
+import logging
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nasfpn_lite.android_bench.journal import lock
 from nasfpn_lite.android_bench.record_files import AnyResult, to_file_stem, write_record
 from nasfpn_lite.errors import UserError
 
 EXIT_OK = 0
 EXIT_NOT_TRUSTWORTHY = 1
 EXIT_PHONE_FAILED = 2  # as for every error that a user can mend
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,21 @@ class Outcome:
         return EXIT_OK if self.result.verdict == "trustworthy" and trusted else EXIT_NOT_TRUSTWORTHY
 
 
+@contextmanager
+def reserve_phone(serial: str) -> Iterator[None]:
+    """Keeps this user's other sessions off a phone, whatever folder they write to: each would slow the other.
+
+    Raises:
+        JournalError: One is under way.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = cache / "nasfpn-lite" / f"{to_file_stem(serial)}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        lock(file.fileno(), f"another session is under way on the phone {serial}: wait for its end")
+        yield
+
+
 def measure_fleet(
     places: Sequence[Place], run: Callable[[Place], AnyResult], *, stop: threading.Event
 ) -> tuple[Outcome, ...]:
@@ -81,6 +102,7 @@ def measure_fleet(
             wait(futures)
         except BaseException:
             stop.set()
+            logger.warning("stopping: each phone ends the turn that is under way")
             raise
     return tuple(future.result() for future in futures)
 

@@ -10,6 +10,9 @@ from nasfpn_lite.errors import UserError
 
 FORMAT = "nasfpn-lite/android-journal/1"
 
+# What its entries tell, by their "kind".
+START, FOLDER, WARM_UP, BEGIN, TURN, END = "start", "folder", "warm_up", "begin", "turn", "end"
+
 
 class JournalError(UserError):
     """A journal does not belong to the session that wants to go on with it."""
@@ -22,11 +25,12 @@ class Journal:
         entries: What is done already.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        """Opens the journal, or begins it where there is none.
+    def __init__(self, path: Path, identity: dict[str, Any], *, restart: bool = False) -> None:
+        """Opens the journal, or begins it where there is none, or none with a turn in it.
 
         Args:
             identity: What makes two sessions the same, as JSON data: phone, files with their sha256, options.
+            restart: Begin anew in any case.
 
         Raises:
             JournalError: The journal is of another session, damaged, or in use.
@@ -35,16 +39,24 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
         try:
-            _lock(self._file.fileno(), path)
-            lines = self._read_whole_lines()
-            if lines:
-                self._check_identity(lines[0], identity)
+            lock(self._file.fileno(), f"{path} is in use by another session; wait for its end")
+            self.entries: list[dict[str, Any]] = []
+            found, *entries = self._read_whole_lines(skip_damaged=restart) or [{}]
+            if not restart and any(entry.get("kind") == TURN for entry in entries):
+                self._check_identity(found, identity)
+                self.entries = entries
             else:
-                self._write({"format": FORMAT, **identity})
+                self._begin(identity, entries)
         except BaseException:
             self._file.close()
             raise
-        self.entries: list[dict[str, Any]] = lines[1:]
+
+    def _begin(self, identity: dict[str, Any], dropped: list[dict[str, Any]]) -> None:
+        self._file.truncate(0)  # never unlinked: another session could then take the name, and not see the lock
+        self._write({"format": FORMAT, **identity})
+        for entry in dropped:
+            if entry.get("kind") == FOLDER:  # which may still lie on the phone
+                self.append(**entry)
 
     def append(self, **entry: Any) -> None:
         """Adds an entry; when it returns, the entry outlasts a power cut."""
@@ -57,7 +69,7 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _read_whole_lines(self) -> list[dict[str, Any]]:
+    def _read_whole_lines(self, *, skip_damaged: bool) -> list[dict[str, Any]]:
         """Reads all lines and cuts off a last one that a kill left half-written."""
         self._file.seek(0)
         data = self._file.read()
@@ -69,17 +81,18 @@ class Journal:
             try:
                 lines.append(dict(json.loads(line)))
             except (ValueError, TypeError) as error:
-                raise JournalError(f"{self.path} is damaged in line {number}; delete it to begin anew") from error
+                if not skip_damaged:
+                    raise JournalError(f"{self.path} is damaged in line {number}; say --restart to drop it") from error
         return lines
 
     def _check_identity(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         wanted = json.loads(json.dumps({"format": FORMAT, **wanted}))
         for name in {**wanted, **found}:
             if found.get(name) != wanted.get(name):
+                its, here = _keep_differences(found.get(name), wanted.get(name))
                 raise JournalError(
-                    f"{self.path} is the journal of another session: its {name} is {_show(found.get(name))}, here "
-                    f"it is {_show(wanted.get(name))}; repeat that session's command to finish it, or say --restart to "
-                    "drop it"
+                    f"{self.path} is the journal of another session: its {name} is {_show(its)}, here it is "
+                    f"{_show(here)}; repeat that session's command to finish it, or say --restart to drop it"
                 )
 
     def close(self) -> None:
@@ -93,12 +106,24 @@ class Journal:
         self.close()
 
 
+def _keep_differences(one: Any, other: Any) -> tuple[Any, Any]:
+    """Leaves out of two objects what is the same in both."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return one, other
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return {name: one.get(name) for name in names}, {name: other.get(name) for name in names}
+
+
 def _show(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _lock(handle: int, path: Path) -> None:
-    """Keeps a second session off the same phone and folder, on systems that have such locks."""
+def lock(handle: int, problem: str) -> None:
+    """Takes the lock of a file, on systems that have such locks; it is given back when the file is closed.
+
+    Raises:
+        JournalError: Another session has it; `problem` says so.
+    """
     try:
         import fcntl
     except ModuleNotFoundError:
@@ -106,4 +131,4 @@ def _lock(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise JournalError(f"{path} is in use by another session; wait for its end") from error
+        raise JournalError(problem) from error

@@ -10,9 +10,10 @@ import nasfpn_lite
 _GIT_TIMEOUT_S = 10
 
 
-def read_versions(adb_version: str) -> dict[str, str]:
-    """Returns the versions of all tools on this side of the cable."""
-    return {"nasfpn-lite": nasfpn_lite.__version__, "python": platform.python_version(), "adb": adb_version}
+def read_versions(adb_version: str, runner_sha256: str | None = None) -> dict[str, str]:
+    """Returns the versions of all tools; a runner has none but its hash, see `Runner.hash_files`."""
+    versions = {"nasfpn-lite": nasfpn_lite.__version__, "python": platform.python_version(), "adb": adb_version}
+    return versions if runner_sha256 is None else {**versions, "runner": f"sha256:{runner_sha256}"}
 
 
 def read_commit(folder: Path | None = None) -> str | None:

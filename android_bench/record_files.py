@@ -25,7 +25,7 @@ def check_record(data: Any) -> AnyResult:
     Raises:
         RecordError: It does not fit the schema that it names; the message begins with the path of the wrong entry.
     """
-    if not isinstance(data, dict) or data.get("schema") not in _KINDS:
+    if not isinstance(data, dict) or data.get("schema") not in list(_KINDS):  # it may be unhashable
         found = data.get("schema") if isinstance(data, dict) else data
         raise RecordError("schema", f"expected {' or '.join(_KINDS)}, got {found!r}")
     kind, version = _KINDS[data["schema"]]

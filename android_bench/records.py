@@ -72,13 +72,11 @@ class Round:
     """One turn of each file, in the order of the session's files.
 
     Attributes:
-        attempt: Above 1 where earlier ones were discarded.
-        resumed: A kill or a pulled cable fell between its turns, so that they are no pairs.
+        attempt: Above 1 where earlier ones were discarded, or broken off by a kill or a pulled cable.
     """
 
     number: int
     attempt: int
-    resumed: bool
     before: Conditions
     after: Conditions
     turns: tuple[Turn, ...]
@@ -99,7 +97,7 @@ class FileFigures:
 
     Attributes:
         arithmetic: What most multiply-adds compute with: "int8", "float" ...; None where that could not be read.
-        latency_ms_p50: Median over rounds, with the interval that covers it with the probability ci_coverage.
+        latency_ms_p50: Median over the rounds of a turn's mean, with the interval that covers it with ci_coverage.
         latency_ms_p90: 90th percentile: of the runs (the median of the rounds), or of the rounds; p90_of says which.
         reasons: Why this file's figures are not trustworthy.
     """

@@ -7,11 +7,8 @@ from typing import Any
 from nasfpn_lite.android_bench.checked_json import RecordError, parse_record, to_json_data
 from nasfpn_lite.android_bench.conditions import Conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
-from nasfpn_lite.android_bench.journal import Journal, JournalError
+from nasfpn_lite.android_bench.journal import BEGIN, END, TURN, WARM_UP, Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
-
-# What a journal's entries tell.
-START, FOLDER, WARM_UP, BEGIN, TURN, END = "start", "folder", "warm_up", "begin", "turn", "end"
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,6 @@ class _Attempt:
     attempt: int
     before: Conditions
     turns: dict[int, Turn] = field(default_factory=dict)
-    resumed: bool = False
     after: Conditions | None = None
     doubts: tuple[str, ...] = ()
 
@@ -104,7 +100,7 @@ class _History:
         elif kind == END:
             last = self.attempts[-1]
             last.after = parse_record(Conditions, entry["after"], "after")
-            last.doubts, last.resumed = tuple(entry["doubts"]), entry["resumed"]
+            last.doubts = tuple(entry["doubts"])
 
 
 def _read_history(journal: Journal) -> _History:
@@ -136,7 +132,7 @@ class _Rounds:
         return Measured(self._kept(), self._discarded(), coverages, reasons, self._last())
 
     def _measure_next(self) -> tuple[str, ...]:
-        """Begins or finishes a round; returns why the session has to give up, nothing if it need not."""
+        """Measures a round; returns why the session has to give up, nothing if it need not."""
         discarded = self._discarded()
         if len(discarded) > self.plan.repeats:
             last = discarded[-1]
@@ -150,9 +146,7 @@ class _Rounds:
         return reasons
 
     def _open_attempt(self, state: Conditions) -> _Attempt:
-        if self.attempts and self.attempts[-1].after is None:
-            self.attempts[-1].resumed = True
-            return self.attempts[-1]
+        # One that a kill or a pulled cable broke off begins anew: no reading tells whether the phone throttled in it.
         number = len(self._kept()) + 1
         attempt = _Attempt(number, 1 + sum(item.number == number for item in self.attempts), state)
         self.journal.append(kind=BEGIN, round=number, attempt=attempt.attempt, before=to_json_data(state))
@@ -162,8 +156,6 @@ class _Rounds:
     def _run(self, attempt: _Attempt) -> None:
         again = f", attempt {attempt.attempt}" if attempt.attempt > 1 else ""
         for index, name in enumerate(self.plan.names):
-            if index in attempt.turns:
-                continue
             self.hands.pace.wait(0)
             self._warm_up_once()
             self.hands.say(f"round {attempt.number} of {self.plan.rounds}{again}: {name}")
@@ -172,7 +164,7 @@ class _Rounds:
             attempt.turns[index] = turn
         after = self.latest = self.hands.read()
         doubts = tuple(doubt.text for doubt in self.plan.fitness.find_doubts(attempt.before, after))
-        self.journal.append(kind=END, after=to_json_data(after), doubts=doubts, resumed=attempt.resumed)
+        self.journal.append(kind=END, after=to_json_data(after), doubts=doubts)
         attempt.after, attempt.doubts = after, doubts
         if doubts:
             self.hands.say(f"round {attempt.number} is discarded: {'; '.join(doubts)}")
@@ -194,7 +186,6 @@ class _Rounds:
             Round(
                 number=item.number,
                 attempt=item.attempt,
-                resumed=item.resumed,
                 before=item.before,
                 after=item.after,
                 turns=tuple(item.turns[index] for index in files),

@@ -1,5 +1,6 @@
 """The programs that measure a model on a phone, benchmark_model and the project's own, and their command lines."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,13 @@ class Runner:
     def latencies_file(self) -> str | None:
         """Returns the name of the file with each run's latency; None where the program writes none."""
         return LATENCIES_FILE if self.name == "nasfpn_runner" else None
+
+    def hash_files(self) -> str:
+        """Returns one SHA-256 over the program and all beside it: it tells two builds of one name apart."""
+        digest = hashlib.sha256()
+        for path, name in sorted(self.files.items(), key=lambda item: item[1]):
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        return digest.hexdigest()
 
     def check_abi(self, abi: str) -> None:
         """Checks that a phone can run it.

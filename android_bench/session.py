@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.conditions import Conditions, find_notes, read_conditions
+from nasfpn_lite.android_bench.conditions import HOT_C, Conditions, find_notes, read_conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace
 from nasfpn_lite.android_bench.figures import split_rounds, summarize
-from nasfpn_lite.android_bench.journal import Journal
+from nasfpn_lite.android_bench.journal import FOLDER, START, Journal
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
 from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeasured, Origin, Phone, SessionResult
-from nasfpn_lite.android_bench.rounds import FOLDER, START, Hands, Measured, Plan, measure_rounds
+from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
 
@@ -80,9 +80,9 @@ def measure(
     plan = Plan(tuple(file.name for file in files), options.rounds, options.repeats, to_fitness(options, start.cores))
     with ExitStack() as stack:
         path = control.journal or Path(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
-        if control.restart:
-            path.unlink(missing_ok=True)
-        journal = stack.enter_context(Journal(path, describe_session(start.phone, files, runner.name, options)))
+        runner_sha256 = runner.hash_files()
+        identity = describe_session(start.phone, files, (runner.name, runner_sha256), options)
+        journal = stack.enter_context(Journal(path, identity, restart=control.restart))
         journal.append(kind=START, at=now_utc())
         bench = stack.enter_context(Bench(device, files, runner, options, start.phone.mask))
         # A phone that was lost kept the session's folder.
@@ -90,7 +90,8 @@ def measure(
             bench.remove_left(folder)
         measured = measure_rounds(plan, _make_hands(device, bench, journal, control), journal, first=start.before)
         started, *resumed = _list_entries(journal, START, "at")
-    origin = Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc(), len(resumed))
+    versions = read_versions(device.adb.read_version(), runner_sha256)
+    origin = Origin(versions, read_commit(), started, now_utc(), len(resumed))
     return to_result(files, start, how_measured(runner.name, options), measured, origin)
 
 
@@ -121,6 +122,8 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     before, topology = read_conditions(device), read_topology(device)
     cores = topology.select(options.cores, options.threads)
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
+    limit_c = options.cool_below_c
+    warm = (f"rounds began below {limit_c:g} °C, not {HOT_C:g} °C",) if limit_c > HOT_C else ()
     phone = Phone(
         serial=device.serial,
         model=before.model,
@@ -131,7 +134,7 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
         clusters=topology.clusters,
         cores=options.cores,
         mask=topology.mask(options.cores, options.threads),
-        notes=(*oddities, *find_notes(before)),
+        notes=(*oddities, *warm, *find_notes(before)),
     )
     return Start(phone, cores, before)
 
@@ -155,8 +158,10 @@ def how_measured(runner: str, options: SessionOptions) -> HowMeasured:
     )
 
 
-def describe_session(phone: Phone, files: Sequence[ModelFile], runner: str, options: SessionOptions) -> dict[str, Any]:
-    """Returns what makes two sessions the same, for the journal."""
+def describe_session(
+    phone: Phone, files: Sequence[ModelFile], runner: tuple[str, str], options: SessionOptions
+) -> dict[str, Any]:
+    """Returns what makes two sessions the same, for the journal; `runner` is its name and the hash of its files."""
     return {
         "serial": phone.serial,
         "fingerprint": phone.fingerprint,

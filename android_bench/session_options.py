@@ -1,5 +1,6 @@
 """How a session measures; the defaults are those of the published Pixel figures: one thread on one big core."""
 
+import math
 from dataclasses import dataclass
 
 from nasfpn_lite.android_bench.conditions import DOUBT_CODES, HOT_C
@@ -48,6 +49,7 @@ class SessionOptions:
     def __post_init__(self) -> None:
         if self.rounds < LEAST_ROUNDS:
             raise SessionError(f"expected at least {LEAST_ROUNDS} rounds, got {self.rounds}: fewer show no spread")
+        self._check_floats()
         for name in ("threads", "runs", "max_s"):
             if getattr(self, name) <= 0:
                 raise SessionError(f"expected {name} above 0, got {getattr(self, name)}")
@@ -59,6 +61,13 @@ class SessionOptions:
         unknown = [code for code in self.accepted if code not in ACCEPTABLE]
         if unknown:
             raise SessionError(f"cannot accept {', '.join(unknown)}: expected of {', '.join(ACCEPTABLE)}")
+
+    def _check_floats(self) -> None:
+        for name in ("min_s", "max_s", "cool_below_c", "patience_s", "min_coverage"):
+            if not math.isfinite(getattr(self, name)):
+                raise SessionError(f"expected a finite {name}, got {getattr(self, name)}")
+        if self.min_s > self.max_s > 0:
+            raise SessionError(f"expected min_s of at most max_s, {self.max_s:g} s, got {self.min_s:g}")
 
     @property
     def turn_timeout_s(self) -> float:

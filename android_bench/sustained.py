@@ -1,5 +1,6 @@
 """Latency under lasting load: the curve over time, the first minute against the last, and whether the order stays."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def measure_sustained(
     """
     from nasfpn_lite.android_bench.turns import Bench
 
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise SessionError(f"expected a time above 0 minutes, got {minutes}")
     control = control or Control()
     device.check_ready()
@@ -75,7 +76,7 @@ def measure_sustained(
     return SustainedResult(
         schema=SUSTAINED_SCHEMA,
         version=SUSTAINED_VERSION,
-        origin=Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc()),
+        origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
         phone=start.phone,
         how=how_measured(runner.name, options),
         minutes=minutes,
@@ -97,10 +98,13 @@ def run_cycles(
     minutes: float,
     control: Control,
 ) -> tuple[Cycle, ...]:
-    """Measures `count` files in turns until the time is over; a cycle that has begun is finished."""
+    """Measures `count` files in turns until the time is over; a cycle that has begun is finished.
+
+    There are two at least: a single one would be compared with itself, and show no slowdown.
+    """
     begin_s = control.pace.now_s()
     cycles: list[Cycle] = []
-    while not cycles or cycles[-1].minutes < minutes:
+    while len(cycles) < 2 or cycles[-1].minutes < minutes:
         control.pace.wait(0)
         latencies = tuple(take_turn(index).latency_ms for index in range(count))
         state = read()

@@ -99,10 +99,17 @@ class Bench:
         except LogError:
             operators = ()  # a runner without profiles; the log itself may still tell
         found = read_coverage(result.stdout + result.stderr, operators=operators)
+        name = self._files[index].name
+        # benchmark_model says so itself, which its log's traps catch; our own runner measures the plain kernels.
+        if self._options.xnnpack and found.share == 0:
+            raise SessionError(
+                f"{name}: XNNPACK was asked for and takes none of the {found.nodes} operators, so that the plain "
+                "kernels would run: see what `nasfpn-lite inspect` says of them, or measure those with --xnnpack off"
+            )
         try:
             check_coverage(found, self._options.min_coverage)
         except UserError as error:
-            raise SessionError(f"{self._files[index].name}: {error}") from error
+            raise SessionError(f"{name}: {error}") from error
         return Coverage(
             found.delegates, found.nodes, found.delegated_nodes, found.partitions, found.share, describe(found)
         )
@@ -128,10 +135,13 @@ class Bench:
         except AdbError as error:
             raise _explain(name, error) from error
         try:
-            return parse_log(result.stdout, result.stderr), result
+            log = parse_log(result.stdout, result.stderr)
+            _check_obeyed(log, settings)
+            return log, result
         except LogError as error:
-            hint = "; on the command line: --xnnpack runner" if "use_xnnpack" in str(error) else ""
-            raise SessionError(f"{name} was not measured: {error}{hint}") from error
+            options = {"use_xnnpack": "--xnnpack runner", "max_secs": "--max-seconds, --runs"}
+            hints = [f"; on the command line: {option}" for word, option in options.items() if word in str(error)]
+            raise SessionError(f"{name} was not measured: {error}{''.join(hints)}") from error
 
     def _push_once(self) -> Workspace:
         self.open()
@@ -143,11 +153,25 @@ class Bench:
         return workspace
 
 
+def _check_obeyed(log: BenchLog, settings: RunSettings) -> None:
+    """Checks that the runner did what it was asked: what it says of itself would else stand under another label.
+
+    Raises:
+        LogError: It used other threads, or did fewer runs.
+    """
+    if log.threads not in (None, settings.threads):
+        raise LogError(f"expected {settings.threads} thread(s), but the runner used {log.threads}: take another build")
+    if log.timings.runs < settings.runs:
+        raise LogError(f"expected at least {settings.runs} runs, but the runner did {log.timings.runs}")
+
+
 def _explain(name: str, error: AdbError) -> Exception:
     """Adds what the runner's own log says to the error of a runner that failed; others stay as they are."""
     # For a phone that went away the exit code is adb's own.
     if isinstance(error, (DeviceLostError, AdbTimeoutError)) or not error.exit_code:
         return error
+    if error.exit_code > 128:  # ended by a signal: its log is cut, and that is no reason
+        return SessionError(f"{name} was not measured: {error}")
     try:
         parse_log(error.stdout, error.stderr)
     except LogError as reason:

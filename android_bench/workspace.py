@@ -154,7 +154,7 @@ class Workspace:
         try:
             self.device.script(_kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
         except AdbError as error:
-            logger.warning("a program may still run on the phone %s: %s", self.device.serial, error)
+            logger.warning("a program may still run on the phone %s: %s", self.device.serial, _first_line(error))
 
     def _remove(self) -> None:
         try:
@@ -164,7 +164,14 @@ class Workspace:
                 remove_folder(self.device, self.folder)
                 raise
         except AdbError as error:
-            logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, error)
+            logger.warning(
+                "the folder %s stays on the phone %s: %s", self.folder, self.device.serial, _first_line(error)
+            )
+
+
+def _first_line(error: AdbError) -> str:
+    """Leaves out the command of our own clean-up: what is to be done stands in the error that led to it."""
+    return str(error).partition("\n")[0]
 
 
 def remove_folder(device: Device, folder: str) -> None:

@@ -1,5 +1,6 @@
 """The modules that touch adb and a phone, replaced as a whole: sessions, fleets and verbs run without either."""
 
+import contextlib
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -33,6 +34,10 @@ class FakeListedDevice:
 class FakeRunner:
     name: str
     abi: str
+    sha256: str = "ab" * 32
+
+    def hash_files(self) -> str:
+        return self.sha256
 
 
 class FakeBench:
@@ -88,8 +93,8 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
         raise FakeAdbError("expected one phone; attached: none\n  what to do: plug one in")
 
     def find_benchmark_binary(path, abi):
-        if path == Path("missing"):
-            raise FakeRunnerError("expected the program benchmark_model in missing, but there is no such file")
+        if path == Path("for_another_abi"):
+            raise FakeRunnerError(f"expected a benchmark_model for {abi}, the phone's processor, got another")
         return FakeRunner("benchmark_model", abi)
 
     contents = {
@@ -114,6 +119,8 @@ def use(monkeypatch, phones: Mapping[str, FakePhone | str]) -> None:
     for name, module in make_modules(phones).items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(FakeBench, "log", [])
+    # Tests run in parallel, on phones of the same name.
+    monkeypatch.setattr("nasfpn_lite.android_bench.cli_common.reserve_phone", contextlib.nullcontext)
 
 
 class _Unready:

@@ -204,7 +204,7 @@ def make_result(
     """A session with one file for each row of latencies, one round for each column; files a.tflite, b.tflite ..."""
     cool = make_conditions(simulated=simulated)
     rounds = tuple(
-        Round(number, 1, False, cool, cool, tuple(map(make_turn, column)))
+        Round(number, 1, cool, cool, tuple(map(make_turn, column)))
         for number, column in enumerate(zip(*latencies_ms, strict=True), start=1)
     )
     files = []

@@ -44,6 +44,9 @@ static FileList list_files(const char* folder) {
   FileList files = {allocate((size_t)count, sizeof(char*)), (size_t)count};
   for (int i = 0; i < count; i++) {
     files.names[i] = strdup(entries[i]->d_name);
+    if (files.names[i] == NULL) {
+      fail("out of memory");
+    }
     free(entries[i]);
   }
   free(entries);
@@ -75,11 +78,12 @@ static void read_input(const char* path, unsigned char* bytes, size_t size_bytes
   fclose(file);
 }
 
-// Returns "0_NAME.raw" with all but plain characters of the tensor's name replaced: it may hold '/' and ':'.
+// Returns "0_NAME.raw" with all but plain characters of the tensor's name replaced: it may hold '/' and ':'. Of a long
+// one, as a converter joins it of all that it fused, the beginning: file systems take 255 bytes.
 static char* output_file_name(size_t index, const char* tensor_name) {
-  size_t size = strlen(tensor_name) + 32;
-  char* name = allocate(size, 1);
-  snprintf(name, size, "%zu_%s.raw", index, tensor_name);
+  enum { SIZE = 160 };
+  char* name = allocate(SIZE, 1);
+  snprintf(name, SIZE, "%zu_%.128s.raw", index, tensor_name);
   for (char* letter = name; *letter != '\0'; letter++) {
     if (!isalnum((unsigned char)*letter) && strchr("._-", *letter) == NULL) *letter = '_';
   }

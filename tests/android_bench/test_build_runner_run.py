@@ -244,6 +244,19 @@ def test_names_of_any_kind(run, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"outputs.json", "0_a__b_c_0___.raw"}
 
 
+def test_a_name_longer_than_a_file_name_may_be(run, tmp_path):
+    made = HandMade()
+    image, output = made.tensor((1, 2)), made.tensor((1, 2))
+    name = "model/" + "a;" * 150
+    made.graph.main.tensors[output].name = name.encode()
+    made.op("RELU", [image], [output])
+    (tmp_path / "m.tflite").write_bytes(made.to_bytes([image], [output]))
+    write_inputs(tmp_path / "in", ("1.raw", [np.array([[-1, 2]], np.float32)]))
+    result = run_folder(run, tmp_path / "m.tflite", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert read_raw_outputs(tmp_path / "out").tensors[name].read(0) == np.array([[0, 2]], np.float32).tobytes()
+
+
 def test_shapes_that_only_preparing_gives(run, find_peer, tmp_path):
     """The file states no shape for what TFLite_Detection_PostProcess gives."""
     path = find_peer("ssd_mobilenet_v1_coco_quant_300.tflite")

@@ -4,14 +4,19 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.android_bench import cli_common
+from nasfpn_lite.android_bench.cli_android_bench import describe_result
+from nasfpn_lite.android_bench.cli_common import to_options
+from nasfpn_lite.android_bench.fleet import reserve_phone
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
 from tests.fake_android_modules import FakeBench, use
-from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree
+from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree, make_result
 from tests.tiny_tflite import make_tiny_tflite
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,6 +39,7 @@ def phones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.tflite", "b.tflite"):
         Path(name).write_bytes(make_tiny_tflite())
+    Path("for_another_abi").touch()
     return found
 
 
@@ -78,7 +84,39 @@ def test_options_reach_the_session(phones, capsys):
     how = read_record(next(Path("out").glob("A-bench-*.json"))).how
     assert (how.runner, how.threads, how.runs, how.warmup_runs, how.min_s) == ("nasfpn_runner", 2, 7, 0, 0.0)
     assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
+    assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
     assert FakeBench.log[0] == ("A", "warm-up on 03")
+
+
+def test_a_phone_that_another_session_uses_fails_by_itself(phones, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli_common, "reserve_phone", reserve_phone)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with reserve_phone("A"):
+        assert run("bench", "a.tflite", *QUICK, "-o", "elsewhere") == 2
+    captured = capsys.readouterr()
+    assert "error: A: another session is under way on the phone A" in captured.err
+    assert captured.out.count("10.01") == 1  # the other phone's
+
+
+def test_times_of_a_turn():
+    def options(*words):
+        return to_options(verb_parser("android").parse_args(["bench", "a.tflite", *words]))
+
+    assert (options().min_s, options().max_s) == (1.0, 150.0)
+    slow = options("--max-seconds", "900", "--min-seconds", "200")
+    assert (slow.min_s, slow.max_s, slow.turn_timeout_s) == (200.0, 900.0, 1920.0)
+
+
+def test_an_interval_of_less_than_95_percent_says_so():
+    assert "10.00-10.00 (94%)" in describe_result(make_result([10.0] * 5))
+    assert "%)" not in describe_result(make_result([10.0] * 6))
+
+
+def test_breaks_are_told(phones):
+    result = make_result([10.0] * 6)
+    assert "break" not in describe_result(result)
+    broken = replace(result, origin=replace(result.origin, resumed=2))
+    assert "note: begun at 2026-01-31T12:00:00Z, and gone on with after 2 break(s)" in describe_result(broken)
 
 
 def test_a_hot_phone_is_exit_code_1_and_no_figure(phones, capsys):
@@ -127,11 +165,20 @@ def test_a_missing_runner_is_each_phones_error(phones, capsys):
     assert not Path("out/latency.html").exists()
 
 
-def test_a_missing_benchmark_model_gives_way_to_our_own_runner(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 0
+def test_a_benchmark_model_for_another_processor_gives_way_to_our_own_runner(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "for_another_abi", *QUICK) == 0
     captured = capsys.readouterr()
     assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
     assert captured.out.count("nasfpn_runner, 1 thread") == 2
+
+
+def test_a_program_that_the_user_named_is_not_replaced_in_silence(phones, capsys):
+    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
+    assert "expected the program benchmark_model in missing, but there is no such file" in capsys.readouterr().err
+    own = ["--runner", "nasfpn_runner", "--benchmark-binary", "for_another_abi"]
+    assert run("bench", "a.tflite", *own, *QUICK) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert FakeBench.log == []
 
 
 def test_files_are_checked_before_any_phone(phones, capsys):
@@ -229,7 +276,8 @@ def test_doctor(phones, capsys):
             2,
             "error: expected the program benchmark_model in missing",
         ),
-        (["--benchmark-binary", "missing"], 0, "nasfpn_runner for arm64-v8a"),
+        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
+        (["--benchmark-binary", "for_another_abi"], 0, "nasfpn_runner for arm64-v8a"),
         (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
     ],
 )
@@ -244,6 +292,13 @@ def test_doctor_on_a_busy_phone(phones, capsys):
     assert "in the way: other programs keep the phone busy: load 9.5 on 4 cores" in capsys.readouterr().out
     assert run("doctor", "--json") == 1
     assert [len(item["doubts"]) for item in json.loads(capsys.readouterr().out)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verbose"), [(["devices"], False), (["-v", "devices"], True), (["devices", "-v"], True)]
+)
+def test_verbose_before_and_after_the_verb(arguments, verbose):
+    assert verb_parser("android").parse_args(arguments).verbose is verbose
 
 
 def test_a_verb_is_needed(capsys):
@@ -271,6 +326,7 @@ def test_neither_tensorflow_nor_keras_after_a_bench(tmp_path):
     (tmp_path / "a.tflite").write_bytes(make_tiny_tflite())
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tests.fake_android_modules import install
 from tests.fake_measured_phone import FakePhone

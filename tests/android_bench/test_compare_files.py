@@ -10,7 +10,6 @@ from nasfpn_lite.android_bench.compare_files import (
     compare_rounds,
     find_file,
     find_slow_int8,
-    pair_rounds,
 )
 from tests.fake_measured_phone import make_result
 
@@ -54,14 +53,6 @@ def test_five_rounds_name_nobody():
     ratio = compare_rounds(result, 0, 1)
     assert (ratio.winner, ratio.latency_ratio) == (None, 0.5)
     assert "94% is too little: take more rounds" in ratio.text
-
-
-def test_a_round_with_a_break_is_no_pair():
-    result = make_result(BASE, BASE)
-    broken = replace(result.rounds[2], resumed=True)
-    rounds = (*result.rounds[:2], broken, *result.rounds[3:])
-    assert len(pair_rounds(rounds, 0, 1)) == 5
-    assert compare_rounds(replace(result, rounds=rounds), 0, 1).rounds == 5
 
 
 def test_what_is_not_trustworthy_is_not_compared():

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from nasfpn_lite.android_bench.fleet import Outcome, Place, find_exit_code, measure_fleet
+from nasfpn_lite.android_bench.fleet import Outcome, Place, find_exit_code, measure_fleet, reserve_phone
+from nasfpn_lite.android_bench.journal import JournalError
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.errors import UserError
 from tests.fake_measured_phone import make_result
@@ -93,7 +94,7 @@ def test_a_file_with_wide_spread_is_exit_code_1():
     assert Outcome("A", wide, None, None).exit_code == 1
 
 
-def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch):
+def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch, caplog):
     stop = threading.Event()
 
     def run(place):
@@ -106,6 +107,17 @@ def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch):
     monkeypatch.setattr("nasfpn_lite.android_bench.fleet.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure_fleet(places(tmp_path, "A", "B"), run, stop=stop)
+    assert "stopping: each phone ends the turn that is under way" in caplog.text
+
+
+def test_a_phone_serves_one_session_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with reserve_phone("192.168.0.7:5555"), reserve_phone("other"):
+        with pytest.raises(JournalError, match=r"another session is under way on the phone 192.168.0.7:5555"):
+            with reserve_phone("192.168.0.7:5555"):
+                pass
+    with reserve_phone("192.168.0.7:5555"):  # free again
+        pass
 
 
 def test_our_own_errors_are_not_hidden(tmp_path):

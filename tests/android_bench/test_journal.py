@@ -63,11 +63,39 @@ def test_a_kill_in_the_first_line_begins_anew(path):
     ],
 )
 def test_another_session_is_refused(path, change, named):
-    Journal(path, IDENTITY).close()
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="turn")
     before = path.read_bytes()
     with pytest.raises(JournalError, match=rf"its {named} is .* --restart"):
         Journal(path, {**IDENTITY, **change})
     assert path.read_bytes() == before
+
+
+def test_only_the_options_that_differ_are_shown(path):
+    with Journal(path, {"options": {"runs": 50, "cores": "big"}}) as journal:
+        journal.append(kind="turn")
+    with pytest.raises(JournalError, match=r'its options is {"cores": "big"}, here it is {"cores": "all"}; '):
+        Journal(path, {"options": {"runs": 50, "cores": "all"}})
+
+
+def test_a_session_that_failed_before_its_first_turn_stands_in_nobodys_way(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="start", at="2026-01-31T12:00:00Z")
+        journal.append(kind="folder", folder="/data/local/tmp/nasfpn-lite-0")
+    for identity in (IDENTITY, {**IDENTITY, "serial": "B"}):
+        with Journal(path, identity) as journal:  # what may still lie on the phone is not forgotten
+            assert journal.entries == [{"kind": "folder", "folder": "/data/local/tmp/nasfpn-lite-0"}]
+
+
+def test_a_restart_forgets_all_but_the_folders_on_the_phone(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="folder", folder="/data/local/tmp/nasfpn-lite-0")
+        journal.append(kind="turn")
+    with path.open("a") as file:
+        file.write("damaged\n")
+    with Journal(path, {"serial": "B"}, restart=True) as journal:
+        assert journal.entries == [{"kind": "folder", "folder": "/data/local/tmp/nasfpn-lite-0"}]
+    assert [json.loads(line) for line in path.read_text().splitlines()][0]["serial"] == "B"
 
 
 def test_damage_in_the_middle_is_named(path):
@@ -83,19 +111,22 @@ def test_nan_is_no_json(path):
         journal.append(value=float("nan"))
 
 
-def _try_to_open(path, answers):
+def _try_to_open(path, answers, restart):
     try:
-        Journal(path, IDENTITY).close()
+        Journal(path, IDENTITY, restart=restart).close()
         answers.put("opened")
     except JournalError as error:
         answers.put(str(error))
 
 
-def test_a_second_session_waits(path):
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_second_session_waits(path, restart):
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
-    with Journal(path, IDENTITY):
-        process = context.Process(target=_try_to_open, args=(path, answers))
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="turn")
+        process = context.Process(target=_try_to_open, args=(path, answers, restart))
         process.start()
         process.join()
         assert "is in use by another session" in answers.get()
+        assert path.read_text().count("\n") == 2

@@ -15,6 +15,7 @@ def git(folder, *arguments):
 
 
 def test_versions():
+    assert read_versions("29.0.6-debian", "00ff") == {**read_versions("29.0.6-debian"), "runner": "sha256:00ff"}
     versions = read_versions("29.0.6-debian")
     assert (versions["adb"], versions["nasfpn-lite"]) == ("29.0.6-debian", nasfpn_lite.__version__)
 

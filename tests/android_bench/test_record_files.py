@@ -29,6 +29,7 @@ def data(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda d: d.update(schema=[]), r"schema: expected nasfpn-lite/android-bench or .*, got \[\]"),
         (lambda d: d.update(schema="other"), "schema: expected nasfpn-lite/android-bench or .*, got 'other'"),
         (lambda d: d.update(version=2), "version: expected 1, got 2; use the release that wrote it"),
         (lambda d: d["files"][1].update(latency_ms_p50="fast"), r"files\[1\].latency_ms_p50: expected a number"),

@@ -124,15 +124,18 @@ def test_no_turn_on_a_phone_that_is_not_fit(open_journal):
 
 
 @pytest.mark.parametrize("kill_at", range(15))
-def test_after_a_kill_only_the_missing_turns_run(open_journal, kill_at):
+def test_after_a_kill_only_the_missing_rounds_run(open_journal, kill_at):
     first = Phone(kill_at_turn=kill_at)
     with pytest.raises(Killed):
         run(first, open_journal)
     second = Phone()
     measured = run(second, open_journal)
-    assert "".join(first.turns + second.turns) == "ABC" * 5
-    broken = [item.number for item in measured.rounds if item.resumed]
-    assert broken == [kill_at // 3 + 1]
+    whole = kill_at // 3
+    assert "".join(second.turns) == "ABC" * (5 - whole)
+    assert [(item.number, item.attempt) for item in measured.rounds] == [
+        (number, 2 if kill_at and number == whole + 1 else 1) for number in range(1, 6)
+    ]
+    assert measured.discarded == ()
     assert measured.coverages == (COVERAGE, None, None)
 
 
@@ -151,18 +154,8 @@ def test_a_kill_before_the_look_after_a_round(open_journal, tmp_path):
     path.write_bytes(b"\n".join(path.read_bytes().splitlines()[:-1]) + b"\n")
     phone = Phone()
     measured = run(phone, open_journal)
-    assert (phone.turns, phone.warm_ups, len(measured.rounds)) == ([], 0, 5)
-
-
-def test_a_governor_that_changed_across_the_break_discards_the_round(open_journal):
-    with pytest.raises(Killed):
-        run(Phone(kill_at_turn=4), open_journal)
-    other = change_clock(COOL, 2, governor="userspace")
-    phone = Phone([other] * 20)
-    measured = run(phone, open_journal)
-    assert [(item.number, item.attempt) for item in measured.discarded] == [(2, 1)]
-    assert "".join(phone.turns) == "BC" + "ABC" * 4
-    assert not any(item.resumed for item in measured.rounds)
+    # The phone may have throttled in that round, and have cooled since: it is no longer to be seen.
+    assert ("".join(phone.turns), phone.warm_ups, len(measured.rounds)) == ("ABC", 1, 5)
 
 
 def test_a_stopped_session_goes_on_later(open_journal):
@@ -178,7 +171,7 @@ def test_a_stopped_session_goes_on_later(open_journal):
         measure_rounds(plan(), hands, journal)
     again = Phone()
     run(again, open_journal)
-    assert len(again.turns) == 8
+    assert len(again.turns) == 9  # of 15, 7 were done, the last of them in a round that broke off
 
 
 def test_a_journal_of_nonsense_is_named(open_journal):

@@ -37,6 +37,15 @@ def android_runner(tmp_path) -> Runner:
     return find_benchmark_binary(write_program(tmp_path / "benchmark_model"), "arm64-v8a")
 
 
+def test_a_hash_tells_builds_apart(own_runner, tmp_path):
+    one = own_runner.hash_files()
+    assert len(one) == 64
+    (tmp_path / "lib" / "libc.so.6").write_bytes(b"y")
+    assert own_runner.hash_files() != one
+    (tmp_path / "lib" / "libc.so.6").write_bytes(b"x")
+    assert own_runner.hash_files() == one
+
+
 def test_flags():
     assert RunSettings().flags() == [
         "--num_threads=1",

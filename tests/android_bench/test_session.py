@@ -38,6 +38,7 @@ def test_a_session(phone):
     assert (result.how.runner, result.how.threads, result.how.rounds) == ("benchmark_model", 1, 5)
     assert len(result.rounds) == 5
     assert result.origin.versions["adb"] == "29.0.6-debian"
+    assert result.origin.versions["runner"] == "sha256:" + "ab" * 32
     names = [name for _, name in FakeBench.log]
     assert names == ["warm-up on 08", *["a", "b"] * 5, "left"]
     assert check_record(json.loads(json.dumps(to_plain(result)))) == result
@@ -65,6 +66,14 @@ def test_what_the_user_accepts_is_measured_and_recorded(phone):
     assert measure(phone, FILES, RUNNER, QUICK).verdict == "not trustworthy"
     result = measure(phone, FILES, RUNNER, SessionOptions(rounds=5, accepted=("battery_saver",)))
     assert (result.verdict, result.how.accepted) == ("trustworthy", ("battery_saver",))
+
+
+def test_a_phone_that_may_be_warmer_is_said_so(phone):
+    def notes(**options):
+        return measure(phone, FILES, RUNNER, SessionOptions(rounds=5, **options)).phone.notes
+
+    assert notes(cool_below_c=80.0)[0] == "rounds began below 80 °C, not 37 °C"
+    assert notes(cool_below_c=35.0) == notes() == ("the phone was charging, which warms it",)
 
 
 def test_throttling_in_round_3_is_measured_again(phone, monkeypatch):
@@ -113,10 +122,10 @@ def test_a_killed_session_goes_on(phone, tmp_path, monkeypatch):
     assert [name for _, name in FakeBench.log] == [
         "removed /data/local/tmp/nasfpn-lite-0",
         "warm-up on 08",
-        *["b", "a", "b"],
+        *["a", "b"] * 2,  # round 4 anew, and round 5
         "left",
     ]
-    assert [item.resumed for item in result.rounds] == [False, False, False, True, False]
+    assert [item.attempt for item in result.rounds] == [1, 1, 1, 2, 1]
     assert result.origin.resumed == 1
     first = json.loads(journal.read_text().splitlines()[1])
     assert (first["kind"], first["at"]) == ("start", result.origin.started)
@@ -132,4 +141,6 @@ def test_a_journal_of_other_files_is_refused_or_dropped(phone, tmp_path):
         measure(phone, FILES, RUNNER, SessionOptions(rounds=6), control=Control(journal))
     with pytest.raises(JournalError, match="its runner is"):
         measure(phone, FILES, FakeRunner("nasfpn_runner", "arm64-v8a"), QUICK, control=Control(journal))
+    with pytest.raises(JournalError, match="its runner is"):  # another build
+        measure(phone, FILES, FakeRunner("benchmark_model", "arm64-v8a", "cd" * 32), QUICK, control=Control(journal))
     assert measure(phone, FILES[:1], RUNNER, QUICK, control=Control(journal, restart=True)).verdict == "trustworthy"

@@ -31,6 +31,11 @@ def test_defaults_are_the_published_definition():
         ("repeats", -1, "repeats of at least 0"),
         ("min_coverage", 1.1, "coverage of 0 to 1, got 1.1"),
         ("min_coverage", -0.1, "coverage of 0 to 1"),
+        ("min_s", float("nan"), "finite min_s, got nan"),
+        ("cool_below_c", float("nan"), "finite cool_below_c"),
+        ("cool_below_c", float("inf"), "finite cool_below_c"),
+        ("patience_s", float("inf"), "finite patience_s, got inf"),
+        ("min_s", 150.5, "min_s of at most max_s, 150 s, got 150.5"),
         ("accepted", ("spread", "all"), "cannot accept all: expected of throttled"),
     ],
 )
@@ -41,3 +46,4 @@ def test_nonsense(name, value, message):
 
 def test_bounds_that_are_allowed():
     SessionOptions(rounds=5, warmup_runs=0, min_s=0.0, patience_s=0.0, repeats=0, min_coverage=1.0, accepted=ACCEPTABLE)
+    SessionOptions(min_s=150.0, max_s=150.0)

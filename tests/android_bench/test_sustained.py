@@ -103,6 +103,13 @@ def test_load_lasts_as_long_as_asked():
     assert said[0] == "0.3 of 1 minutes: 10.00 ms, 11.00 ms"
 
 
+def test_the_start_is_never_compared_with_itself():
+    latencies = iter([10.0, 13.0])
+    cycles = run_cycles(1, lambda _: make_turn(next(latencies)), make_conditions, minutes=1e-9, control=Control())
+    (drift,) = find_drifts(FILES[:1], cycles, "nasfpn_runner")
+    assert (len(cycles), drift.first_ms, drift.last_ms) == (2, 10.0, 13.0)
+
+
 @pytest.fixture
 def phone(tmp_path, monkeypatch):
     phone = FakePhone(tmp_path / "phone")
@@ -161,9 +168,10 @@ def test_a_phone_that_is_not_fit_is_not_loaded(phone):
     assert FakeBench.log == []
 
 
-def test_no_time_is_refused(phone):
-    with pytest.raises(SessionError, match="above 0 minutes, got 0"):
-        measure_sustained(phone, FILES, RUNNER, SessionOptions(), minutes=0)
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_no_time_is_refused(phone, minutes):
+    with pytest.raises(SessionError, match=f"above 0 minutes, got {minutes}"):
+        measure_sustained(phone, FILES, RUNNER, SessionOptions(), minutes=minutes)
 
 
 def test_the_record_checks_its_cycles(phone):

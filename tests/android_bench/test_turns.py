@@ -19,12 +19,12 @@ LOG = """INFO: STARTING!
 INFO: Replacing 9 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for subgraph 0.
 INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
 INFO: count=16 first=39000 curr=30500 min=30400 max=39000 avg=31356.1 std=2072
-INFO: Running benchmark for at least 20 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-INFO: count=33 first=30453 curr=30910 min=30453 max=31917 avg=30610.1 std=293
+INFO: Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+INFO: count=60 first=30453 curr=30910 min=30453 max=31917 avg=30610.1 std=293
 INFO: Inference timings in us: Init: 238, First inference: 39000, Warmup (avg): 31356.1, Inference (avg): 30610.1
 INFO: Memory footprint delta from the start of the tool (MB): init=2 overall=18
 """
-ONE_RUN = LOG.replace("at least 20", "at least 1").replace("count=33", "count=1")
+ONE_RUN = LOG.replace("at least 50", "at least 1").replace("count=60", "count=1")
 
 
 class FakeWorkspace:
@@ -95,7 +95,7 @@ def test_a_turn(open_bench):
         ("a b.tflite", "model0.tflite", False),
         ("$(c).tflite", "model1.tflite", False),
     ]
-    assert (turn.runs, turn.latency_ms, turn.latency_ms_min, turn.latency_ms_max) == (33, 30.6101, 30.453, 31.917)
+    assert (turn.runs, turn.latency_ms, turn.latency_ms_min, turn.latency_ms_max) == (60, 30.6101, 30.453, 31.917)
     assert (turn.init_ms, turn.memory_growth_bytes, turn.peak_memory_bytes) == (0.238, 18 * 2**20, None)
     assert turn.seconds == 1.5
     assert turn.latency_ms_p90 is None
@@ -110,6 +110,12 @@ def test_p90_of_a_runner_that_writes_down_each_run(open_bench):
 def test_a_build_that_does_not_know_xnnpack_gets_a_hint(open_bench):
     bench, _ = open_bench(f"WARN: Unconsumed cmdline flags: --use_xnnpack=true\n{LOG}")
     with bench, pytest.raises(SessionError, match="on the command line: --xnnpack runner"):
+        bench.take(0)
+
+
+def test_runs_that_the_time_limit_cut_get_a_hint(open_bench):
+    bench, _ = open_bench(LOG.replace("count=60", "count=49"))
+    with bench, pytest.raises(SessionError, match="got 49: .* on the command line: --max-seconds, --runs"):
         bench.take(0)
 
 
@@ -176,6 +182,35 @@ def test_too_little_coverage_fails(open_bench, least, fails):
             bench.warm_up()
 
 
+@pytest.mark.parametrize(("xnnpack", "fails"), [(True, True), (None, False), (False, False)])
+def test_xnnpack_that_takes_nothing_is_no_measurement_of_xnnpack(open_bench, xnnpack, fails):
+    log = ONE_RUN.replace("Replacing 9 out of 10", "Replacing 0 out of 10")
+    bench, _ = open_bench(log, log, xnnpack=xnnpack)
+    with bench:
+        if not fails:
+            assert [item.share for item in bench.warm_up()] == [0.0, 0.0]
+            return
+        with pytest.raises(SessionError, match=r"a b.tflite: XNNPACK was asked for and takes none of the 10 operators"):
+            bench.warm_up()
+
+
+@pytest.mark.parametrize(("used", "fails"), [(1, True), (2, False)])
+def test_other_threads_than_asked_for_are_no_measurement(open_bench, used, fails):
+    bench, _ = open_bench(f"INFO: #threads used for CPU inference: [{used}]\n{LOG}", threads=2)
+    with bench:
+        if not fails:
+            assert bench.take(0).runs == 60
+            return
+        with pytest.raises(SessionError, match=r"a b.tflite was not measured: expected 2 thread\(s\), .* used 1"):
+            bench.take(0)
+
+
+def test_fewer_runs_than_asked_for_are_no_measurement(open_bench):
+    bench, _ = open_bench(LOG, LOG, runs=61)
+    with bench, pytest.raises(SessionError, match="expected at least 61 runs, but the runner did 60"):
+        bench.take(0)
+
+
 def test_a_log_without_a_measurement_names_the_file(open_bench):
     bench, workspace = open_bench("INFO: STARTING!\n")
     with bench, pytest.raises(SessionError, match=r"\$\(c\).tflite was not measured: .*the log is cut"):
@@ -194,8 +229,15 @@ def test_a_runner_that_fails_says_why_in_its_own_words(open_bench):
     assert "exit code: 1" in str(caught.value)
 
 
+def test_a_runner_that_crashes_has_no_cut_log(open_bench):
+    bench, _ = open_bench(failed(139, "INFO: STARTING!\n"))
+    with bench, pytest.raises(SessionError, match="a b.tflite was not measured: a command ended badly") as caught:
+        bench.take(0)
+    assert "the log is cut" not in str(caught.value)
+
+
 def test_a_runner_that_fails_after_its_summary(open_bench):
-    bench, _ = open_bench(failed(134, LOG))
+    bench, _ = open_bench(failed(1, LOG))
     with bench, pytest.raises(SessionError, match="failed after its last run"):
         bench.take(0)
 

@@ -233,6 +233,7 @@ def test_a_phone_that_went_away_keeps_the_folder_and_says_so(start_phone, adb, c
             workspace.run(["sleep", "98.4"], timeout_s=30)
     timer.join()
     assert f"the folder {workspace.folder} stays on the phone {phone.serial}" in caplog.text
+    assert "kill" not in caplog.text  # the script of the clean-up is nothing to read
     phone.plug_in()
     assert is_running(device, "98.4")
     remove_folder(device, workspace.folder)
