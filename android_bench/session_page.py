@@ -73,7 +73,7 @@ def _render_bars(result: SessionResult) -> str:
     ]
     if not bars:
         return ""
-    note = "Median over rounds of a run's latency; whiskers: its interval, of 95 % from six rounds on."
+    note = "Median over rounds of the mean of each round's runs; whiskers: its interval, of 95 % from six rounds on."
     return draw_bars(bars, title="Latency per file", value_width=_VALUE_WIDTH) + _paragraphs([note])
 
 
