@@ -164,7 +164,8 @@ class Workspace:
                 remove_folder(self.device, self.folder)
                 raise
         except AdbError as error:
-            logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, error)
+            reason = str(error).partition("\n")[0]
+            logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, reason)
 
 
 def remove_folder(device: Device, folder: str) -> None:

@@ -149,6 +149,7 @@ def test_the_same_command_goes_on_after_a_kill(phones, monkeypatch, capsys):
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(die))
     command = ["bench", "a.tflite", *QUICK, "-s", "A"]
     assert run(*command) == 130
+    assert "4 turns are kept: the same command goes on there" in capsys.readouterr().err
     assert len(list(Path("out").glob("A-bench.journal.jsonl"))) == 1
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda *_: 10.0))
     monkeypatch.setattr(FakeBench, "log", [])

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from nasfpn_lite.android_bench.fleet import Outcome, Place, find_exit_code, measure_fleet
+from nasfpn_lite.android_bench.fleet import Outcome, Place, count_turns, find_exit_code, measure_fleet
+from nasfpn_lite.android_bench.journal import Journal
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.errors import UserError
 from tests.fake_measured_phone import make_result
@@ -117,3 +118,15 @@ def test_our_own_errors_are_not_hidden(tmp_path):
     with pytest.raises(ZeroDivisionError):
         measure_fleet(places(tmp_path, "A", "B"), run, stop=threading.Event())
     assert len(list((tmp_path / "out").glob("B-*.json"))) == 1
+
+
+def test_turns_that_a_failed_session_keeps(tmp_path):
+    def run(place):
+        with Journal(place.journal, {"phone": place.serial}) as journal:
+            for entry in ("begin", "turn", "turn"):
+                journal.append(kind=entry)
+        raise UserError("lost")
+
+    (outcome,) = measure_fleet(places(tmp_path, "A"), run, stop=threading.Event())
+    assert outcome.kept_turns == 2
+    assert count_turns(tmp_path / "none") == 0
