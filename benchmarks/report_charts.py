@@ -99,7 +99,7 @@ def make_ticks(largest: float) -> list[float]:
 
 
 def _legend_entry(number: int, label: str) -> str:
-    x, y = _LEFT + 4 + number * 110, _PLOT_HEIGHT - 6
+    x, y = _LEFT + 4 + number * 150, _PLOT_HEIGHT - 6
     return (
         f'<path d="M{x} {y - 4}h18" class="line series{number}"/>'
         f'<text x="{x + 24}" y="{y - 4}" class="tick">{escape(label)}</text>'

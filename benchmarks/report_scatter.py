@@ -46,11 +46,12 @@ def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: s
     places = [_to_place(point.x, point.y, x_ticks, y_ticks) for point in points]
     parts = _draw_axes(x_ticks, y_ticks, x_label, y_label)
     whiskers = [_to_place(x, point.y, x_ticks, y_ticks) for point in points for x in point.interval or ()]
-    for (low, y), (high, _) in zip(whiskers[::2], whiskers[1::2], strict=True):
+    spans = list(zip(whiskers[::2], whiskers[1::2], strict=True))
+    for (low, y), (high, _) in spans:
         path = f"M{low:.1f} {y:.1f}H{high:.1f}M{low:.1f} {y - 4:.1f}v8M{high:.1f} {y - 4:.1f}v8"
         parts.append(f'<path d="{path}" class="whisker"/>')
     parts += [draw_marker(point.series, *place) for point, place in zip(points, places, strict=True)]
-    boxes = place_labels(places, [point.label for point in points], whiskers)
+    boxes = place_labels(places, [point.label for point in points], [spot for span in spans for spot in _spots(*span)])
     for point, place, box in zip(points, places, boxes, strict=True):
         if box is not None:
             parts.append(_draw_label(point, place, box))
@@ -100,17 +101,18 @@ def place_labels(places: Sequence[Place], labels: Sequence[str], whiskers: Seque
 
     Args:
         places: Of the points, in pixels.
-        whiskers: Ends of whiskers, which labels keep clear of too.
+        whiskers: Spots along whiskers, which labels keep clear of too.
 
     Returns:
-        None for a label without room.
+        None for a label without room, and for an empty one.
     """
     found: list[Box | None] = []
     lines: list[list[Place]] = []
     for place, label in zip(places, labels, strict=True):
         taken = [box for box in found if box is not None]
         others = [other for other in (*places, *whiskers) if other != place]
-        box = next((box for box in _boxes_around(place, label) if _is_free(box, place, taken, lines, others)), None)
+        boxes = _boxes_around(place, label) if label else ()
+        box = next((box for box in boxes if _is_free(box, place, taken, lines, others)), None)
         found.append(box)
         if box is not None:
             lines.append(_line_to(place, box))
@@ -148,7 +150,15 @@ def _holds(box: Box, spot: Place) -> bool:
 def _line_to(place: Place, box: Box) -> list[Place]:
     """Returns spots from a point to the nearest spot of its label's box."""
     x, y = min(max(place[0], box[0]), box[2]), min(max(place[1], box[1]), box[3])
-    return [(place[0] + (x - place[0]) * i / 20, place[1] + (y - place[1]) * i / 20) for i in range(21)]
+    return _spots(place, (x, y))
+
+
+def _spots(start: Place, end: Place) -> list[Place]:
+    steps = 20 + int(math.dist(start, end) / _MARK)  # no label fits between two of them
+    return [
+        (start[0] + (end[0] - start[0]) * i / steps, start[1] + (end[1] - start[1]) * i / steps)
+        for i in range(steps + 1)
+    ]
 
 
 def _draw_label(point: Point, place: Place, box: Box) -> str:

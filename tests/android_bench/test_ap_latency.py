@@ -79,3 +79,12 @@ def test_sessions_are_read_from_folders_with_other_files_in_them(tmp_path):
 def test_a_folder_without_sessions(tmp_path):
     with pytest.raises(SessionError, match="expected JSON files of `android bench`, got none"):
         read_sessions([tmp_path])
+
+
+def test_ap_far_from_the_published_one_leaves_labels_to_the_other_charts():
+    near = render_ap_latency([RESULT], CLAIMS)
+    far = render_ap_latency([RESULT], [replace(claim, ap=claim.ap + 0.3) for claim in CLAIMS])
+    assert far.count("<h3>") == near.count("<h3>") + 1
+    assert (near.count(">a (simulated)</text>"), far.count(">a (simulated)</text>")) == (2, 1)
+    assert far.count(">NAS-FPNLite 7@64</text>") == 1
+    assert far.count('class="published"') == 2 * 11 + 1

@@ -85,3 +85,13 @@ def test_no_points_no_picture():
 
 def test_hostile_labels_are_only_text():
     assert "<b>" not in draw(Point(1, 1, "<b>", 0), Point(2, 2, "<b>", PUBLISHED)) + draw_legend([(0, "<b>")])
+
+
+def test_an_empty_label_takes_no_room():
+    assert place_labels([(300, 180), (300, 180)], ["", "abc"])[0] is None
+
+
+def test_no_label_lies_on_a_whisker():
+    whisker = [(x, 180) for x in range(200, 400, 4)]
+    (box,) = place_labels([(300, 180)], ["abc"], whisker)
+    assert not any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in whisker)
