@@ -142,14 +142,14 @@ def _read_json(data: dict[str, Any], path: Path) -> list[Claim]:
         return _read_results(data, path)
     if "phones" in data:
         return _read_phones(data, path)
-    return _claim(data, path, data.get("model"), _describe_photos(data.get("data"), data.get("split"), _count(data)))
+    return _claim(data, path, data, _describe_photos(data.get("data"), data.get("split"), _count(data)))
 
 
 def _read_results(data: dict[str, Any], path: Path) -> list[Claim]:
     about = data.get("data") or {}
     photos = _describe_photos(about.get("name"), "test", (about.get("images") or {}).get("test"))
     files = [file for file in data["files"] if isinstance(file, dict)]
-    return [claim for file in files for claim in _claim(file, path, file.get("file"), photos)]
+    return [claim for file in files for claim in _claim(file, path, {"model": file.get("file"), **file}, photos)]
 
 
 def _read_phones(data: dict[str, Any], path: Path) -> list[Claim]:
@@ -158,16 +158,22 @@ def _read_phones(data: dict[str, Any], path: Path) -> list[Claim]:
         for key, serial in (("phone", phone.get("serial")), ("host", None)):
             figures = phone.get(key) or {}
             photos = _describe_photos(data.get("data"), data.get("split"), _count(figures))
-            claims += _claim(figures, path, data.get("model"), photos, serial)
+            claims += _claim(figures, path, data, photos, serial)
     return claims
 
 
-def _claim(figures: dict[str, Any], path: Path, name: Any, photos: str, serial: str | None = None) -> list[Claim]:
-    """Returns the claim of an entry; none where it has no AP."""
-    ap = figures.get("AP")
+def _claim(
+    figures: dict[str, Any], path: Path, about: dict[str, Any], photos: str, serial: str | None = None
+) -> list[Claim]:
+    """Returns the claim of an entry; none where it has no AP.
+
+    Args:
+        about: Names the file, as "model", and if it can its "sha256".
+    """
+    ap, name, sha256 = figures.get("AP"), about.get("model"), about.get("sha256")
     if not isinstance(ap, (int, float)) or isinstance(ap, bool) or not 0 <= ap <= 1 or not name:
         return []
-    return [Claim(str(name), _find_sha256(str(name), path), serial, float(ap), photos, path.name)]
+    return [Claim(str(name), sha256 or _find_sha256(str(name), path), serial, float(ap), photos, path.name)]
 
 
 def _find_sha256(name: str, source: Path) -> str | None:

@@ -28,6 +28,11 @@ def test_eval(tmp_path):
     assert read_claims([path]) == (Claim("m/a.tflite", None, None, 0.5, "bccd test (72 images)", "e.json"),)
 
 
+def test_eval_may_name_the_hash(tmp_path):
+    (found,) = read_claims([write(tmp_path / "e.json", {"model": "a.tflite", "AP": 0.5, "sha256": "77"})])
+    assert found.sha256 == "77"
+
+
 def test_android_eval_tells_of_phone_and_host(tmp_path):
     phone = {"serial": "A", "phone": {"AP": 0.5, "images": 9}, "host": {"AP": 0.51, "images": 9}}
     data = {"model": "a.tflite", "data": "bccd", "split": "test", "phones": [phone, {"serial": "B", "error": "lost"}]}
