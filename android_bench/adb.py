@@ -17,7 +17,7 @@ from nasfpn_lite.android_bench.adb_advice import find_advice
 from nasfpn_lite.errors import UserError
 
 SERVER_TIMEOUT_S = 30.0  # to start adb's server, or to ask it what is attached
-_LAST_ADVICE = "look at what it says, and at `adb devices`"
+LAST_ADVICE = "look at what it says, and at `adb devices`"
 SHOWN_CHARACTERS = 800  # of a command or an output, in a message; the error's fields hold all
 
 _LISTED_DEVICE = re.compile(
@@ -55,7 +55,7 @@ class AdbError(UserError):
         self.exit_code = call.exit_code
         self.stdout = call.stdout
         self.stderr = call.stderr
-        self.advice = advice or find_advice(call.stderr, call.stdout) or _LAST_ADVICE
+        self.advice = advice or find_advice(call.stderr, call.stdout) or LAST_ADVICE
         super().__init__(_describe(problem, call, self.advice))
 
 

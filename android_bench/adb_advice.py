@@ -41,6 +41,10 @@ _ADVICE: tuple[tuple[str, str], ...] = (
         "the file was built for another kind of processor: adb shell getprop ro.product.cpu.abi says what is needed",
     ),
     (
+        r"(mkdir|couldn't create file|touch|rm): .*permission denied",
+        "the phone lets nothing be written there: in `adb shell ls -ld /data/local/tmp` the owner should be shell",
+    ),
+    (
         r"can't execute|cannot execute|permission denied",
         "it may lack the right to be executed (chmod 755), or lie where nothing may run: use /data/local/tmp",
     ),

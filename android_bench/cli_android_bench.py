@@ -15,6 +15,7 @@ from nasfpn_lite.android_bench.cli_common import (
     add_runner_arguments,
     add_session_arguments,
     run_fleet,
+    say_kept,
 )
 from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
 from nasfpn_lite.android_bench.fleet import Outcome, find_exit_code
@@ -103,6 +104,7 @@ def report_errors(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.error is not None:
             logger.error("error: %s: %s", outcome.serial, outcome.error)
+            say_kept(outcome.serial, outcome.kept_rounds)
         else:
             logger.info("%s: %s", outcome.serial, outcome.file)
 
@@ -128,7 +130,9 @@ def _describe_session(result: SessionResult) -> list[str]:
         lines += [f"{file.file} is not trustworthy: {'; '.join(file.reasons)}" for file in result.files if file.reasons]
     for file in result.files:
         if file.coverage is not None and (file.coverage.share or 0) < 1:
-            lines.append(f"{file.file}: delegates took {file.coverage.text}")
+            known = file.coverage.share is not None
+            told = f"delegates took {file.coverage.text}" if known else "the log does not tell what delegates took"
+            lines.append(f"{file.file}: {told}")
     lines += [ratio.text for ratio in compare_all(result) if ratio.latency_ratio is not None]
     return lines + [f"warning: {text}" for text in find_slow_int8(result)]
 

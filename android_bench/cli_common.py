@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.cooling import Pace
-from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet, reserve_phone
+from nasfpn_lite.android_bench.fleet import Outcome, Place, count_rounds, measure_fleet, reserve_phone
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import (
@@ -202,7 +202,18 @@ def run_fleet(
             return run(device, runner, options, control)
 
     places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
-    return measure_fleet(places, run_one, stop=stop)
+    try:
+        return measure_fleet(places, run_one, stop=stop)
+    except KeyboardInterrupt:
+        for place in places:
+            say_kept(place.serial, count_rounds(place.journal))
+        raise
+
+
+def say_kept(serial: str, rounds: int) -> None:
+    """Says what a session that broke off has kept; nothing if that is nothing."""
+    if rounds:
+        logger.info("%s: whole rounds kept: %d; the same command goes on there", serial, rounds)
 
 
 def check_only_once(device: "Device", owners: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nasfpn_lite.android_bench.journal import lock
+from nasfpn_lite.android_bench.journal import END, lock
 from nasfpn_lite.android_bench.record_files import AnyResult, to_file_stem, write_record
 from nasfpn_lite.errors import UserError
 
@@ -51,12 +51,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one phone: a result in a file, or an error."""
+    """What came of one phone: a result in a file, or an error.
+
+    Attributes:
+        kept_rounds: In the journal of a session that failed; the next one goes on with them.
+    """
 
     serial: str
     result: AnyResult | None
     file: Path | None
     error: UserError | None
+    kept_rounds: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -113,10 +118,16 @@ def _run_one(place: Place, run: Callable[[Place], AnyResult]) -> Outcome:
         path = place.result_path(result.origin.finished)
         write_record(path, result)
     except UserError as error:
-        return Outcome(place.serial, None, None, error)
+        return Outcome(place.serial, None, None, error, count_rounds(place.journal))
     # Only now, when its result is safe.
     place.journal.unlink(missing_ok=True)
     return Outcome(place.serial, result, path, None)
+
+
+def count_rounds(journal: Path) -> int:
+    """Returns how many whole rounds a journal holds; 0 where there is none. A round that broke off begins anew."""
+    marker = f'"kind": "{END}"'.encode()
+    return journal.read_bytes().count(marker) if journal.is_file() else 0
 
 
 def find_exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from html import escape
+from os.path import commonprefix
 from pathlib import PurePath
 
-from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
+from nasfpn_lite.android_bench.compare_files import FileRatio, compare_all, find_slow_int8
 from nasfpn_lite.android_bench.conditions import Conditions
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.records import FileFigures, HowMeasured, Phone, SessionResult
@@ -16,7 +17,9 @@ SIMULATED = "simulated"
 SIMULATED_NOTE = "This is a simulated phone: its figures show that the harness works, and nothing about any phone."
 
 _LONGEST_LABEL = 26  # characters that a chart has room for
-_VALUE_WIDTH = 250
+_LONGEST_ENTRY = 14  # in a legend
+_LONGEST_FIGURE = 30  # characters; longer cells of a table may take several lines
+_VALUE_WIDTH = 280
 _SERIES = 3  # curves that a chart can tell apart
 
 
@@ -51,7 +54,7 @@ def _render_result(result: AnyResult) -> str:
         notes.append(f"accepted by the user: {', '.join(result.how.accepted)}")
     verdict = f"Not trustworthy: {'; '.join(result.reasons)}" if result.reasons else ""
     return (
-        f"<section><h2>{escape(name_phone(result.phone))}</h2>\n{_paragraphs([verdict])}{_paragraphs(notes)}"
+        f"<section><h2>{escape(name_phone(result.phone))}</h2>\n{warnings([verdict])}{paragraphs(notes)}"
         f"{''.join(parts)}{_render_conditions(result)}</section>"
     )
 
@@ -61,36 +64,29 @@ def _label(phone: Phone, runner: str) -> str:
 
 
 def _render_bars(result: SessionResult) -> str:
+    labels = shorten([file.file for file in result.files])
     bars = [
         Bar(
-            _shorten(file.file),
+            label,
             file.latency_ms_p50,
             escape(f"{format_ms(file.latency_ms_p50)} ms, {_label(result.phone, file.runner)}"),
             file.latency_ms_ci,
         )
-        for file in result.files
+        for label, file in zip(labels, result.files, strict=True)
         if file.latency_ms_p50 is not None
     ]
     if not bars:
         return ""
     note = "Median over rounds of the mean of each round's runs; whiskers: its interval, of 95 % from six rounds on."
-    return draw_bars(bars, title="Latency per file", value_width=_VALUE_WIDTH) + _paragraphs([note])
+    return draw_bars(bars, title="Latency per file", value_width=_VALUE_WIDTH) + paragraphs([note])
 
 
 def _render_table(result: SessionResult) -> str:
-    head = (
-        "file",
-        "ms",
-        "interval",
-        "p90 ms",
-        "start ms",
-        "peak or +growth MB",
-        "file MB",
-        "delegates",
-        "runner",
-        "verdict",
+    figures = ("file", "ms", "interval", "p90 ms", "runner", "verdict")
+    more = ("file", "start ms", "peak or +growth MB", "file MB", "delegates")
+    return table(figures, [_to_row(result.phone, file) for file in result.files]) + table(
+        more, [_to_second_row(file) for file in result.files]
     )
-    return _table(head, [_to_row(result.phone, file) for file in result.files])
 
 
 def _to_row(phone: Phone, file: FileFigures) -> list[str]:
@@ -100,23 +96,50 @@ def _to_row(phone: Phone, file: FileFigures) -> list[str]:
         _ms(file.latency_ms_p50),
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
         "–" if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
-        _number(file.init_ms, "{:.1f}"),
-        format_memory(file),
-        _number(file.size_bytes, "{:.2f}", 1e-6),
-        file.coverage.text if file.coverage else "–",
         _label(phone, file.runner),
         file.verdict if not file.reasons else f"{file.verdict}: {'; '.join(file.reasons)}",
     ]
 
 
+def _to_second_row(file: FileFigures) -> list[str]:
+    return [
+        file.file,
+        _number(file.init_ms, "{:.1f}"),
+        format_memory(file),
+        _number(file.size_bytes, "{:.2f}", 1e-6),
+        file.coverage.text if file.coverage else "–",
+    ]
+
+
 def _render_ratios(result: SessionResult) -> str:
-    label = _label(result.phone, result.how.runner)
-    lines = [f"{ratio.text} [{label}]" for ratio in compare_all(result)]
-    return _paragraphs([*lines, *find_slow_int8(result)])
+    head = ("first", "second", "first / second", "interval", "of the two")
+    names = [file.file for file in result.files]
+    short = dict(zip(names, shorten(names), strict=True))
+    rows = [
+        [
+            short[ratio.first],
+            short[ratio.second],
+            f"{ratio.latency_ratio:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            _tell_winner(ratio),
+        ]
+        for ratio in compare_all(result)
+        if ratio.latency_ratio is not None and ratio.latency_ratio_ci is not None
+        for low, high in [ratio.latency_ratio_ci]
+    ]
+    title = f"Ratios of latency, from pairs of the same round [{_label(result.phone, result.how.runner)}]"
+    return (f"<h3>{escape(title)}</h3>{table(head, rows)}" if rows else "") + warnings(find_slow_int8(result))
+
+
+def _tell_winner(ratio: FileRatio) -> str:
+    if ratio.winner is None or ratio.latency_ratio is None:
+        return "no difference shown"
+    gain = 1 / ratio.latency_ratio if ratio.winner == "first" else ratio.latency_ratio
+    return f"the {ratio.winner} is {gain:.2f} times as fast"
 
 
 def _render_discarded(result: SessionResult) -> str:
-    return _paragraphs(
+    return paragraphs(
         [
             f"Round {item.number}, attempt {item.attempt}, was discarded: {'; '.join(item.reasons)}"
             for item in result.discarded
@@ -126,9 +149,10 @@ def _render_discarded(result: SessionResult) -> str:
 
 def _render_curves(result: SustainedResult) -> str:
     label = _label(result.phone, result.how.runner)
+    labels = shorten([file.file for file in result.files], _LONGEST_ENTRY)
     lines = [
-        Line(_shorten(file.file, 14), [(cycle.minutes, cycle.latencies_ms[index]) for cycle in result.cycles])
-        for index, file in enumerate(result.files)
+        Line(label, [(cycle.minutes, cycle.latencies_ms[index]) for cycle in result.cycles])
+        for index, label in enumerate(labels)
     ]
     charts = "".join(
         draw_lines(lines[start : start + _SERIES], title="Latency over time", x_label="minutes")
@@ -149,7 +173,7 @@ def _render_drifts(result: SustainedResult) -> str:
         ]
         for file in result.files
     ]
-    return (_table(head, rows) if rows else "") + _paragraphs(describe_ranking(result))
+    return (table(head, rows) if rows else "") + paragraphs(describe_ranking(result))
 
 
 def describe_ranking(result: SustainedResult) -> list[str]:
@@ -173,7 +197,7 @@ def _render_conditions(result: AnyResult) -> str:
     breaks = f"; went on after {result.origin.resumed} breaks" if result.origin.resumed else ""
     commit = f", commit {result.origin.commit}" if result.origin.commit else ""
     return (
-        "<h3>Conditions</h3>" + _table(("", "before", "after"), rows) + _paragraphs([facts, versions + commit + breaks])
+        "<h3>Conditions</h3>" + table(("", "before", "after"), rows) + paragraphs([facts, versions + commit + breaks])
     )
 
 
@@ -220,20 +244,36 @@ def _number(value: float | None, form: str, factor: float = 1.0) -> str:
     return "–" if value is None else form.format(value * factor)
 
 
-def _shorten(name: str, longest: int = _LONGEST_LABEL) -> str:
-    """Returns the end of a path, which tells files apart better than its beginning."""
-    short = PurePath(name).name
-    return short if len(short) <= longest else "…" + short[1 - longest :]
+def shorten(names: Sequence[str], longest: int = _LONGEST_LABEL) -> list[str]:
+    """Returns short names of files: without folder, ".tflite" and the words that all of them begin with."""
+    stems = [PurePath(name).name.removesuffix(".tflite") for name in names]
+    shared = commonprefix(stems)
+    start = shared.rfind("_") + 1 if len(set(stems)) > 1 else 0
+    return [_cut(stem[start:], longest) for stem in stems]
 
 
-def _paragraphs(texts: Sequence[str]) -> str:
+def _cut(text: str, longest: int) -> str:
+    """Takes a long text's middle out: its ends tell files apart."""
+    head = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:head]}…{text[head + 1 - longest :]}"
+
+
+def paragraphs(texts: Sequence[str]) -> str:
+    """Returns notes, without the empty ones."""
     return "".join(f'<p class="note">{escape(text)}</p>' for text in texts if text)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def warnings(texts: Sequence[str]) -> str:
+    """Returns notes that nobody may overlook."""
+    return "".join(f'<p class="note warning">{escape(text)}</p>' for text in texts if text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table of plain texts; the first of each row names it."""
     titles = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(f'<tr><th scope="row">{escape(row[0])}</th>{"".join(map(_cell, row[1:]))}</tr>' for row in rows)
+    return f'<div class="wide"><table class="texts"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    return f'<td class="text">{escape(text)}</td>' if len(text) > _LONGEST_FIGURE else f"<td>{escape(text)}</td>"

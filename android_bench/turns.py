@@ -1,12 +1,13 @@
 """Turns on the phone: the runner started once with one file, and its log read."""
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
-from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, DeviceLostError
+from nasfpn_lite.android_bench.adb import LAST_ADVICE, AdbError, AdbTimeoutError, DeviceLostError
 from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_latencies, parse_log
 from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage
 from nasfpn_lite.android_bench.model_files import ModelFile
@@ -22,6 +23,8 @@ from nasfpn_lite.errors import UserError
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device, ShellResult
 
+_XNNPACK_UNKNOWN = re.compile(r"ignored them: [^.]*--use_xnnpack")
+_MODEL_ADVICE = "try the file on this computer with `nasfpn-lite bench`; if that fails too, convert it again"
 WARMUP_MIN_S = 0.5  # benchmark_model's own
 
 
@@ -139,8 +142,9 @@ class Bench:
             _check_obeyed(log, settings)
             return log, result
         except LogError as error:
-            options = {"use_xnnpack": "--xnnpack runner", "max_secs": "--max-seconds, --runs"}
-            hints = [f"; on the command line: {option}" for word, option in options.items() if word in str(error)]
+            unknown = _XNNPACK_UNKNOWN.search(str(error))
+            options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
+            hints = [f"; on the command line: {option}" for option, fits in options.items() if fits]
             raise SessionError(f"{name} was not measured: {error}{''.join(hints)}") from error
 
     def _push_once(self) -> Workspace:
@@ -175,5 +179,5 @@ def _explain(name: str, error: AdbError) -> Exception:
     try:
         parse_log(error.stdout, error.stderr)
     except LogError as reason:
-        return SessionError(f"{name} was not measured: {reason}\n{error}")
+        return SessionError(f"{name} was not measured: {reason}\n{str(error).replace(LAST_ADVICE, _MODEL_ADVICE)}")
     return SessionError(f"{name} was not measured: the runner failed after its last run\n{error}")

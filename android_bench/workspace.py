@@ -164,9 +164,8 @@ class Workspace:
                 remove_folder(self.device, self.folder)
                 raise
         except AdbError as error:
-            logger.warning(
-                "the folder %s stays on the phone %s: %s", self.folder, self.device.serial, _first_line(error)
-            )
+            reason = _first_line(error)
+            logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, reason)
 
 
 def _first_line(error: AdbError) -> str:

@@ -56,7 +56,7 @@ def draw_bars(bars: Sequence[Bar], *, title: str, value_width: int = _VALUE_WIDT
             )
         parts.append(f'<text x="{_LABEL_WIDTH + end * scale + 10:.1f}" y="{middle}" class="value">{bar.text}</text>')
     spoken = "; ".join(f"{bar.label} {bar.text}" for bar in bars)
-    return _svg(parts, height=len(bars) * (_BAR_HEIGHT + _BAR_GAP) + 8, title=title, spoken=spoken)
+    return make_svg(parts, height=len(bars) * (_BAR_HEIGHT + _BAR_GAP) + 8, title=title, spoken=spoken)
 
 
 def draw_lines(lines: Sequence[Line], *, title: str, x_label: str) -> str:
@@ -85,7 +85,7 @@ def draw_lines(lines: Sequence[Line], *, title: str, x_label: str) -> str:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot series{number}"/>' for x, y in places]
         parts.append(_legend_entry(number, line.label))
     spoken = "; ".join(f"{line.label} ends at {line.points[-1][1]:.3g}" for line in lines)
-    return _svg(parts, height=_PLOT_HEIGHT, title=title, spoken=spoken)
+    return make_svg(parts, height=_PLOT_HEIGHT, title=title, spoken=spoken)
 
 
 def make_ticks(largest: float) -> list[float]:
@@ -99,14 +99,15 @@ def make_ticks(largest: float) -> list[float]:
 
 
 def _legend_entry(number: int, label: str) -> str:
-    x, y = _LEFT + 4 + number * 110, _PLOT_HEIGHT - 6
+    x, y = _LEFT + 4 + number * 150, _PLOT_HEIGHT - 6
     return (
         f'<path d="M{x} {y - 4}h18" class="line series{number}"/>'
         f'<text x="{x + 24}" y="{y - 4}" class="tick">{escape(label)}</text>'
     )
 
 
-def _svg(parts: Sequence[str], *, height: float, title: str, spoken: str) -> str:
+def make_svg(parts: Sequence[str], *, height: float, title: str, spoken: str) -> str:
+    """Returns the picture; `spoken` is what a screen reader says of it."""
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(f"{title}: {spoken}")}">'
         f"{''.join(parts)}</svg>"

@@ -1,6 +1,7 @@
 """`nasfpn-lite eval`: COCO AP of a run or a .tflite file."""
 
 import argparse
+import hashlib
 import logging
 import os
 import sys
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     detector = load_detector(args.model, threads=args.threads)
     result = evaluate(detector, split, progress=show_progress if sys.stderr.isatty() else None)
     figures = {"model": str(args.model), "data": str(args.data), "split": args.split, **result.to_dict()}
+    if args.model.is_file():  # what tells later which file it was
+        figures["sha256"] = hashlib.sha256(args.model.read_bytes()).hexdigest()
     if args.json:
         print_json(figures)
     else:

@@ -25,6 +25,8 @@ from nasfpn_lite.android_bench.adb_advice import find_advice
             'CANNOT LINK EXECUTABLE "./r": "/r" is for EM_X86_64 (62) instead of EM_AARCH64 (183)',
             "ro.product.cpu.abi",
         ),
+        ("mkdir: '/data/local/tmp/x': Permission denied", "lets nothing be written there"),
+        ("adb: error: failed to copy 'a' to '/x/a': remote couldn't create file: Permission denied", "ls -ld"),
         ("sh: ./runner: can't execute: Permission denied", "chmod 755"),
         ("sh: ./runner: inaccessible or not found", "loader or a library"),
         ("taskset: failed to set pid 71's affinity: Invalid argument", "all of these cores"),

@@ -196,6 +196,7 @@ def test_the_same_command_goes_on_after_a_kill(phones, monkeypatch, capsys):
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(die))
     command = ["bench", "a.tflite", *QUICK, "-s", "A"]
     assert run(*command) == 130
+    assert "A: whole rounds kept: 4; the same command goes on there" in capsys.readouterr().err
     assert len(list(Path("out").glob("A-bench.journal.jsonl"))) == 1
     monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda *_: 10.0))
     monkeypatch.setattr(FakeBench, "log", [])

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from nasfpn_lite.android_bench.fleet import Outcome, Place, find_exit_code, measure_fleet, reserve_phone
-from nasfpn_lite.android_bench.journal import JournalError
+from nasfpn_lite.android_bench.fleet import Outcome, Place, count_rounds, find_exit_code, measure_fleet, reserve_phone
+from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.errors import UserError
 from tests.fake_measured_phone import make_result
@@ -129,3 +129,15 @@ def test_our_own_errors_are_not_hidden(tmp_path):
     with pytest.raises(ZeroDivisionError):
         measure_fleet(places(tmp_path, "A", "B"), run, stop=threading.Event())
     assert len(list((tmp_path / "out").glob("B-*.json"))) == 1
+
+
+def test_whole_rounds_that_a_failed_session_keeps(tmp_path):
+    def run(place):
+        with Journal(place.journal, {"phone": place.serial}) as journal:
+            for entry in ("begin", "turn", "end", "begin", "turn"):
+                journal.append(kind=entry)
+        raise UserError("lost")
+
+    (outcome,) = measure_fleet(places(tmp_path, "A"), run, stop=threading.Event())
+    assert outcome.kept_rounds == 1
+    assert count_rounds(tmp_path / "none") == 0

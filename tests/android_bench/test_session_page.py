@@ -15,6 +15,7 @@ from nasfpn_lite.android_bench.session_page import (
     format_ms,
     make_page,
     name_phone,
+    shorten,
 )
 from nasfpn_lite.android_bench.sustained_record import Cycle, Drift, Ranking, SustainedResult
 from tests.fake_measured_phone import make_conditions, make_result
@@ -90,11 +91,35 @@ def test_hostile_texts_are_only_text():
     assert "<script>" not in make_page([result, replace(make_sustained(), phone=result.phone)])
 
 
-def test_long_names_are_cut_at_the_front():
+def test_long_names_are_cut_in_the_middle():
     result = replace(RESULT, files=(replace(RESULT.files[0], file=f"x/{'y' * 40}_int8.tflite"), RESULT.files[1]))
     labels = re.findall(r'class="label end">([^<]*)<', make_page([result]))
-    assert labels[0] == "…" + "y" * 13 + "_int8.tflite"
+    assert labels[0] == "y" * 12 + "…" + "y" * 8 + "_int8"
     assert len(labels[0]) == 26
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["p/net_3x48_float32.tflite", "p/net_3x48_wi8_ai8.tflite"], ["float32", "wi8_ai8"]),
+        (["p/net_3x48.tflite"], ["net_3x48"]),
+        (["p/net_3x48.tflite", "q/net_3x48.tflite"], ["net_3x48", "net_3x48"]),
+        (["float16.tflite", "float32.tflite"], ["float16", "float32"]),
+    ],
+)
+def test_names_lose_what_all_of_them_begin_with(names, labels):
+    assert shorten(names) == labels
+
+
+def test_what_nobody_may_overlook():
+    page = make_page([make_result(BASE, reasons=["too hot"])])
+    assert '<p class="note warning">Not trustworthy: too hot</p>' in page
+    assert "warning" not in make_page([make_result(BASE)]).split("</style>")[1]
+
+
+def test_no_difference_is_told_in_words():
+    page = make_page([make_result(BASE, BASE)])
+    assert "<td>1.000</td><td>1.000 to 1.000</td><td>no difference shown</td>" in page
 
 
 def test_several_phones_and_kinds_on_one_page():

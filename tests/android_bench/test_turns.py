@@ -119,6 +119,13 @@ def test_runs_that_the_time_limit_cut_get_a_hint(open_bench):
         bench.take(0)
 
 
+def test_other_unknown_flags_get_no_such_hint(open_bench):
+    bench, _ = open_bench(f"WARN: Unconsumed cmdline flags: --use_gpu=true\n{LOG}")
+    with bench, pytest.raises(SessionError, match=r"--use_gpu=true\.") as caught:
+        bench.take(0)
+    assert "--xnnpack runner" not in str(caught.value)
+
+
 def test_the_command(open_bench):
     bench, workspace = open_bench(LOG, threads=2, runs=20, warmup_runs=3, min_s=0.5, max_s=20.0, xnnpack=False)
     with bench:
