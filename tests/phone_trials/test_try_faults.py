@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.android_bench.fault_trial import REPOSITORY, Seen
-from tests.android_bench.faults import Fault, list_faults
-from tests.android_bench.try_faults import find_problems, to_row
+from tests.phone_trials.fault_trial import REPOSITORY, Seen
+from tests.phone_trials.faults import Fault, list_faults
+from tests.phone_trials.try_faults import find_problems, to_row
 
 FAULT = Fault("full disk", lambda trial: SEEN, 2, "free some space")
 SEEN = Seen(2, ("error: A: cannot push | a file", f"  what to do: free some space in {REPOSITORY}/build"), 1.0, ())

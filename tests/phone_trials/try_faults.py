@@ -1,6 +1,6 @@
 """Lets every fault happen on simulated phones, and writes a table of what the user sees.
 
-    python -m tests.android_bench.try_faults -o faults.md [--only TEXT]
+    python -m tests.phone_trials.try_faults -o faults.md [--only TEXT]
 
 Exit code 1 if one is not as it must be: another exit code, a message without its advice, a traceback, or something left
 on a phone. Needs root and Debian's packages, as the tests with phones do.
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from nasfpn_lite.android_bench.runners import find_own_runner
 from nasfpn_lite.files import write_text_atomically
-from tests.android_bench.fault_trial import REPOSITORY, Seen, Trial
-from tests.android_bench.faults import Fault, list_faults
+from tests.phone_trials.fault_trial import REPOSITORY, Seen, Trial
+from tests.phone_trials.faults import Fault, list_faults
 from tests.android_bench.phone.phone_rootfs import Rootfs, build_rootfs
 from tests.android_bench.phone.phone_server import AdbServer
 

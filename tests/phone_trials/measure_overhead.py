@@ -1,6 +1,6 @@
 """Measures how long a whole session on a simulated x86_64 phone takes, and how much of it is the harness's own.
 
-    python -m tests.android_bench.measure_overhead FILE.tflite [--runs 50] [--cold] [-o overhead.json]
+    python -m tests.phone_trials.measure_overhead FILE.tflite [--runs 50] [--cold] [-o overhead.json]
 
 The harness's own is the wall time of `nasfpn-lite android bench`, Python's start included, less the time that the
 runner takes for the same starts with the same flags on this machine without a phone. Wait for a quiet machine; the
@@ -25,7 +25,7 @@ from nasfpn_lite.android_bench.records import SessionResult
 from nasfpn_lite.android_bench.runners import RunSettings, find_own_runner
 from nasfpn_lite.cli.output import print_table
 from nasfpn_lite.files import write_text_atomically
-from tests.android_bench.fault_trial import Seen, Trial
+from tests.phone_trials.fault_trial import Seen, Trial
 from tests.android_bench.phone.phone_rootfs import Rootfs, build_rootfs
 from tests.android_bench.phone.phone_server import AdbServer
 
