@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.android_bench import test_bench_log as logs
-from tests.phone_trials.fault_trial import CPU7, Seen, Trial
 from tests.android_bench.phone.phone_unauthorized import UnauthorizedPhone
+from tests.phone_trials.fault_trial import CPU7, Seen, Trial
 
 LOGS = {
     "2018": logs.LOG_2018,

@@ -25,9 +25,9 @@ from nasfpn_lite.android_bench.records import SessionResult
 from nasfpn_lite.android_bench.runners import RunSettings, find_own_runner
 from nasfpn_lite.cli.output import print_table
 from nasfpn_lite.files import write_text_atomically
-from tests.phone_trials.fault_trial import Seen, Trial
 from tests.android_bench.phone.phone_rootfs import Rootfs, build_rootfs
 from tests.android_bench.phone.phone_server import AdbServer
+from tests.phone_trials.fault_trial import Seen, Trial
 
 ABI = "x86_64"
 OWN = "the harness's own (s)"

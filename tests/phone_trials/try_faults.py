@@ -13,10 +13,10 @@ from pathlib import Path
 
 from nasfpn_lite.android_bench.runners import find_own_runner
 from nasfpn_lite.files import write_text_atomically
-from tests.phone_trials.fault_trial import REPOSITORY, Seen, Trial
-from tests.phone_trials.faults import Fault, list_faults
 from tests.android_bench.phone.phone_rootfs import Rootfs, build_rootfs
 from tests.android_bench.phone.phone_server import AdbServer
+from tests.phone_trials.fault_trial import REPOSITORY, Seen, Trial
+from tests.phone_trials.faults import Fault, list_faults
 
 LONGEST_TEXT = 700
 PHONE_IS_GONE = {"device lost mid-run"}  # what stays there is removed when the session goes on
