@@ -69,7 +69,7 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model)))
+        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model), self.model))
 
     def build(self, recipe: Recipe, stages: tuple[str, ...]) -> tuple[Any, tuple[Call, ...]]:
         """Returns a network, and its convolutions that are to stay in float."""
@@ -104,7 +104,7 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model))
+        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model), self.model)
         if not spec.head.shared_predictors:
             return self.folded
         unshared = {}

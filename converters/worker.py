@@ -71,9 +71,11 @@ def _export(model: Any, folder: str) -> None:
 
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=_INPUT)]
     names = sorted(model.output)  # tf.function flattens a dict in this order
-    network = tf.function(lambda image: model(image, training=False), input_signature=signature)
+    network = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
     frozen = convert_variables_to_constants_v2(network.get_concrete_function())
-    serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), input_signature=signature)
+    serve = tf.function(
+        lambda image: dict(zip(names, frozen(image), strict=True)), input_signature=signature, autograph=False
+    )
     tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: serve})
 
 
