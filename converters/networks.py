@@ -69,7 +69,7 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model)))
+        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model), self.model))
 
     def build(self, recipe: Recipe, stages: tuple[str, ...]) -> tuple[Any, tuple[Call, ...]]:
         """Returns a network, and its convolutions that are to stay in float."""
@@ -82,7 +82,9 @@ class Networks:
         from nasfpn_lite.converters.ranges import measure_ranges, put_on_grids
 
         if recipe.trained:
-            folded, ranges = _load_trained(self.job, recipe)
+            if self.job.trained is None:
+                raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
+            folded, ranges = load_trained(self.job.spec, self.job.trained)
             return put_on_grids(folded, plan_quantization(folded), ranges), ()
         plan = plan_quantization(self.folded)
         kept = layers_of(plan, stages)  # names a mistake before any work
@@ -104,7 +106,7 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model))
+        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model), self.model)
         if not spec.head.shared_predictors:
             return self.folded
         unshared = {}
@@ -119,16 +121,18 @@ class Networks:
         return _build_folded(replace(spec, head=replace(spec.head, shared_predictors=False)), unshared)
 
 
-def _load_trained(job: Job, recipe: Recipe) -> tuple[Any, dict[str, tuple[float, float]]]:
-    """Returns the folded network of a training on int8 grids, and the ranges that it ended with."""
+def load_trained(spec: DetectorSpec, path: Path) -> tuple[Any, dict[str, tuple[float, float]]]:
+    """Returns the folded network of a training on int8 grids, in float, and the ranges that it ended with.
+
+    Args:
+        spec: Of the run that was trained further.
+    """
     from nasfpn_lite.folding import unshare
     from nasfpn_lite.weights import load_arrays
 
-    if job.trained is None:
-        raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
-    arrays = load_arrays(job.trained)
+    arrays = load_arrays(path)
     ranges = {key[len(RANGES) :]: tuple(arrays.pop(key).tolist()) for key in list(arrays) if key.startswith(RANGES)}
-    return _build_folded(unshare(job.spec, {})[0], arrays), ranges
+    return _build_folded(unshare(spec, {})[0], arrays), ranges
 
 
 def _build_folded(spec: DetectorSpec, arrays: dict[str, np.ndarray]) -> Any:

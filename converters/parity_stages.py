@@ -1,7 +1,7 @@
 """The stages at which a .tflite is held against its reference: names, words and where they are in the file."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +136,11 @@ def find_tensors(
                 found[name] = int(index)
     found |= {name: index for name, index in graph.outputs().items() if name in names}
     return {name: found[name] for name in names if name in found}
+
+
+def layer_of(name: str, present: Collection[str]) -> str:
+    """Returns the layer of a Keras model that gives a stage: in a folded one the convolution, not its batch norm."""
+    return next((alias for alias in _aliases(name, folded=True) if alias in present), name)
 
 
 def find_sources(graph: Graph, places: dict[str, int]) -> dict[str, tuple[str, ...]]:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.converters.selective import Mark
+from nasfpn_lite.graph import rewire
 from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
-from nasfpn_lite.weights import set_arrays, to_arrays
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -42,11 +42,11 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
     batches = [np.concatenate(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
 
     # Three graphs instead of one: tracing all shares of all outputs in one graph takes longer than all the arithmetic.
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def run(batch: Any) -> Any:
         return probe(on_grid(batch), training=False)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def extremes(outputs: Any) -> Any:
         return tf.stack([(tf.reduce_min(x), tf.reduce_max(x)) for x in outputs])
 
@@ -54,7 +54,7 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
     lowest, highest = np.minimum(seen[:, :, 0].min(axis=0), 0.0), np.maximum(seen[:, :, 1].max(axis=0), 0.0)
     highest = np.where(highest > lowest, highest, 1.0)  # zero on every photo: any grid holds zero
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def squared_errors(outputs: Any, low: Any, high: Any) -> Any:
         ends = zip(outputs, tf.unstack(low), tf.unstack(high), strict=True)
         return tf.stack([tf.reduce_sum(tf.square(x - _snap(x, *end))) for x, *end in ends])
@@ -81,7 +81,7 @@ def on_grid(images: Any) -> Any:
 def put_on_grids(
     model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]], kept: Collection[str] = ()
 ) -> Any:
-    """Returns a copy of a folded detector that rounds its input and activations to their grids.
+    """Returns a folded detector, its layers shared, that rounds its input and activations to their grids.
 
     TensorFlow's converter turns it into int8 without calibration images, with exactly these ranges; weights it puts on
     symmetric grids per output channel.
@@ -90,9 +90,7 @@ def put_on_grids(
         kept: Layers that are to be computed in float. What they hand to others is rounded, with a mark before the grid
             that `selective.remove_marks` takes out of the file; an output of theirs is not rounded.
     """
-    copy = keras.models.clone_model(model, call_function=_Placing(plan, ranges, frozenset(kept)).call)
-    set_arrays(copy, to_arrays(model))  # by name: the copy may hold its layers in another order
-    return copy
+    return rewire(model, _Placing(plan, ranges, frozenset(kept)).call)
 
 
 class _Placing:
@@ -137,7 +135,7 @@ class _Placing:
 
 
 def _tap(model: Any, names: set[str]) -> tuple[Any, list[str]]:
-    """Returns a copy of the model that gives every output of the named layers, and the name of each output."""
+    """Returns a model of the same layers that gives every output of the named layers, and the name of each output."""
     outputs: list[tuple[str, Any]] = []
 
     def call(layer: Any, x: Any, **kwargs: Any) -> Any:
@@ -146,8 +144,7 @@ def _tap(model: Any, names: set[str]) -> tuple[Any, list[str]]:
             outputs.append((layer.name, output))
         return output
 
-    copy = keras.models.clone_model(model, call_function=call)
-    set_arrays(copy, to_arrays(model))  # by name: the copy may hold its layers in another order
+    copy = rewire(model, call)
     return keras.Model(copy.input, [output for _, output in outputs]), [name for name, _ in outputs]
 
 

@@ -65,16 +65,19 @@ def _work(folder: Path) -> list[float]:
 
 
 def _export(model: Any, folder: str) -> None:
-    """Writes a saved model for one image, variables frozen: the converter then sees constants only."""
+    """Writes a saved model for one image whose weights are constants: to freeze variables afterwards takes longer."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    kinds = model.trainable_variables, model.non_trainable_variables
+    arrays = [[variable.numpy() for variable in variables] for variables in kinds]
+
+    def serve(image: Any) -> Any:
+        constants = [[tf.constant(array) for array in group] for group in arrays]
+        return model.stateless_call(*constants, image, training=False)[0]
 
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=_INPUT)]
-    names = sorted(model.output)  # tf.function flattens a dict in this order
-    network = tf.function(lambda image: model(image, training=False), input_signature=signature)
-    frozen = convert_variables_to_constants_v2(network.get_concrete_function())
-    serve = tf.function(lambda image: dict(zip(names, frozen(image), strict=True)), input_signature=signature)
-    tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: serve})
+    function = tf.function(serve, input_signature=signature, autograph=False)
+    tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: function})
 
 
 def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:

@@ -15,6 +15,8 @@ import pytest
 
 from nasfpn_lite.cli import main
 from nasfpn_lite.converters.convert import RANGES
+from nasfpn_lite.converters.parity import measure_parity
+from nasfpn_lite.runs import load_run
 from nasfpn_lite.weights import load_arrays
 
 pytestmark = pytest.mark.skipif(
@@ -140,6 +142,12 @@ def test_kill_and_resume_give_the_same_result_and_an_int8_file(trained_run: Path
     assert main(["inspect", str(file), "--json", "--strict"]) == 0
     audit = json.loads(capsys.readouterr().out)
     assert audit["int8_multiply_add_share"] == 1.0
+    run = load_run(trained_run)
+    noise = np.random.default_rng(0).integers(0, 256, (2, *run.spec.image_size, 3), np.uint8)
+    parity = measure_parity(run, file, noise)  # against what the training ended with
+    assert not parity.missing
+    own = next(entry for entry in parity.stages if entry.stage.name == "Conv1_relu")
+    assert own.snr_db > 20.0  # the first layer of 8 bits alone
 
 
 def test_refusals(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> None:

@@ -1,8 +1,9 @@
 """The trace of a functional model."""
 
 import keras
+import numpy as np
 
-from nasfpn_lite.graph import trace
+from nasfpn_lite.graph import rewire, trace
 
 
 def test_trace_of_a_network_with_a_branch_and_a_shared_layer():
@@ -24,6 +25,19 @@ def test_trace_leaves_the_model_as_it_is():
     image = keras.Input((8, 12, 3))
     layer = keras.layers.Conv2D(4, 1, name="conv")
     model = keras.Model(image, layer(image))
-    calls = trace(model)
-    assert calls[0].layer is not layer
-    assert len(model.layers) == 2
+    before = model.get_config()
+    assert trace(model)[0].layer is layer
+    assert model.layers == [model.layers[0], layer]
+    assert model.get_config() == before
+    assert [call.inputs for call in trace(model)] == [()]
+
+
+def test_rewire_shares_layers_and_weights():
+    image = keras.Input((8, 12, 3))
+    layer = keras.layers.Conv2D(4, 1, name="conv")
+    model = keras.Model(image, layer(image))
+    doubled = rewire(model, lambda layer, x, **kwargs: 2.0 * layer(x, **kwargs))
+    ones = np.ones((1, 8, 12, 3), np.float32)
+    layer.kernel.assign(np.full(layer.kernel.shape, 0.5, np.float32))
+    np.testing.assert_allclose(np.array(model(ones)), 1.5)
+    np.testing.assert_allclose(np.array(doubled(ones)), 3.0)
