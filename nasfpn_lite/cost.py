@@ -37,4 +37,4 @@ def multiply_adds(call: Call) -> int:
     if not kernels:
         return 0
     # A depthwise kernel (h, w, C, 1) makes C outputs from one channel each; a full one (h, w, in, out) sums over all.
-    return int(np.prod(kernels[0].shape)) * int(np.prod(call.output_shape[1:3]))
+    return int(np.prod(kernels[0].shape)) * int(np.prod(call.output_shape[:2]))

@@ -14,14 +14,14 @@ class Call:
     Attributes:
         name: Of the layer.
         layer: The model's own.
-        output_shape: Of its first output, None for the number of images.
+        output_shape: Of one image's output, its first if there are several.
         inputs: Places in the list of the calls that feed this one, without the model's input.
         consumers: Places of the calls that this one feeds.
     """
 
     name: str
     layer: Any
-    output_shape: tuple[int | None, ...]
+    output_shape: tuple[int, ...]
     inputs: tuple[int, ...]
     consumers: tuple[int, ...]
 
@@ -49,6 +49,6 @@ def trace(model: Any) -> tuple[Call, ...]:
     inputs = [tuple(made[id(x)] for x in node.arguments.keras_tensors if id(x) in made) for node in nodes]
     consumers = [tuple(i for i, fed in enumerate(inputs) if place in fed) for place in range(len(nodes))]
     return tuple(
-        Call(node.operation.name, node.operation, tuple(node.output_tensors[0].shape), fed, used)
+        Call(node.operation.name, node.operation, tuple(node.output_tensors[0].shape[1:]), fed, used)
         for node, fed, used in zip(nodes, inputs, consumers, strict=True)
     )
