@@ -20,6 +20,8 @@ DOUBT_CODES = (
     "hot_start",
     "governor_changed",
     "capped",
+    "slow_clock",
+    "moved",
     "core_lost",
     "battery_saver",
     "screen_on",

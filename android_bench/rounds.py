@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasfpn_lite.android_bench.checked_json import RecordError, parse_record, to_json_data
-from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.conditions import Conditions, Doubt
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
 from nasfpn_lite.android_bench.journal import BEGIN, END, TURN, WARM_UP, Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
@@ -163,11 +163,19 @@ class _Rounds:
             self.journal.append(kind=TURN, file=index, turn=to_json_data(turn))
             attempt.turns[index] = turn
         after = self.latest = self.hands.read()
-        doubts = tuple(doubt.text for doubt in self.plan.fitness.find_doubts(attempt.before, after))
+        found = [*self.plan.fitness.find_doubts(attempt.before, after), *self._find_watch_doubts(attempt)]
+        doubts = tuple(doubt.text for doubt in found)
         self.journal.append(kind=END, after=to_json_data(after), doubts=doubts)
         attempt.after, attempt.doubts = after, doubts
         if doubts:
             self.hands.say(f"round {attempt.number} is discarded: {'; '.join(doubts)}")
+
+    def _find_watch_doubts(self, attempt: _Attempt) -> list[Doubt]:
+        found: list[Doubt] = []
+        for index, name in enumerate(self.plan.names):
+            watch = attempt.turns[index].watch
+            found += self.plan.fitness.find_watch_doubts(name, watch, simulated=attempt.before.simulated)
+        return found
 
     def _warm_up_once(self) -> None:
         if not self.warm:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeas
 from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
+from nasfpn_lite.android_bench.turn_watch import find_gaps
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
@@ -187,11 +188,12 @@ def to_result(
         )
         for index, file in enumerate(files)
     )
+    gaps = find_gaps([turn.watch for item in measured.rounds for turn in item.turns])
     return SessionResult(
         schema=SCHEMA,
         version=VERSION,
         origin=origin,
-        phone=start.phone,
+        phone=replace(start.phone, notes=(*start.phone.notes, *gaps)),
         how=how,
         verdict="not trustworthy" if measured.reasons else "trustworthy",
         reasons=measured.reasons,

@@ -1,14 +1,18 @@
 """Interleaving, discarded rounds, and going on after a kill."""
 
+from dataclasses import replace
+
 import pytest
 
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, SessionStopped
 from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage
 from nasfpn_lite.android_bench.rounds import Hands, Plan, measure_rounds
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 from tests.fake_measured_phone import change_clock, make_conditions, make_turn
 
 COOL = make_conditions()
+CAPPED = TurnWatch(6, 0.4, 0.43, 0.43, ("0c",))
 THROTTLED = make_conditions(thermal_status=1)
 COVERAGE = Coverage(("XNNPACK",), 10, 9, 1, 0.9, "90.0% (9 of 10) in XNNPACK")
 
@@ -68,6 +72,34 @@ def test_files_take_turns(open_journal):
     assert (measured.discarded, measured.reasons, phone.warm_ups) == ((), (), 1)
     assert phone.reads == 6  # the look after a round is the look before the next
     assert phone.said[:2] == ["warming up", "round 1 of 5: a"]
+
+
+class PhoneThatThrottlesWhileItRuns(Phone):
+    """Fine at rest, before and after each round."""
+
+    def __init__(self, turns):
+        super().__init__()
+        self.throttled = turns
+
+    def take_turn(self, index):
+        turn = super().take_turn(index)
+        return replace(turn, watch=CAPPED) if len(self.turns) in self.throttled else turn
+
+
+def test_throttling_that_ends_before_the_look_discards_the_round(open_journal):
+    phone = PhoneThatThrottlesWhileItRuns([4])
+    measured = run(phone, open_journal)
+    (discarded,) = measured.discarded
+    assert (discarded.number, discarded.attempt) == (2, 1)
+    assert discarded.reasons == ("a: throttled during the run: the cores might run at 43% of their clock only",)
+    assert [item.attempt for item in measured.rounds] == [1, 2, 1, 1, 1]
+    assert run(Phone(), open_journal).discarded == measured.discarded  # as the journal tells it
+
+
+def test_throttling_in_every_turn_ends_the_session(open_journal):
+    measured = run(PhoneThatThrottlesWhileItRuns(range(100)), open_journal, plan(repeats=1))
+    assert measured.rounds == ()
+    assert "gave up in round 1 after 2 discarded rounds" in measured.reasons
 
 
 def test_a_round_that_throttled_is_measured_again_when_the_phone_is_cool(open_journal):
