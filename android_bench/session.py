@@ -106,7 +106,7 @@ def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Con
         return bench.warm_up()
 
     return Hands(
-        read=lambda: read_conditions(device),
+        read=lambda: read_conditions(device, loads=True),
         take_turn=bench.take,
         warm_up=warm_up,
         pace=control.pace,
@@ -120,7 +120,7 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     Raises:
         TopologyError: It has no such cores.
     """
-    before, topology = read_conditions(device), read_topology(device)
+    before, topology = read_conditions(device, loads=True), read_topology(device)
     cores = topology.select(options.cores, options.threads)
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
     limit_c = options.cool_below_c

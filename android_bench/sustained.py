@@ -63,7 +63,10 @@ def measure_sustained(
     def read() -> Conditions:
         return read_conditions(device)
 
-    before, reasons = wait_until_fit(read, fitness, control.pace, say=control.progress, first=start.before)
+    def look() -> Conditions:
+        return read_conditions(device, loads=True)
+
+    before, reasons = wait_until_fit(look, fitness, control.pace, say=control.progress, first=start.before)
     cycles: tuple[Cycle, ...] = ()
     if not reasons:
         with Bench(device, files, runner, options, start.phone.mask) as bench:
