@@ -340,3 +340,10 @@ print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "x"])
+def test_no_time_to_sustain_is_refused_at_once(minutes, capsys):
+    with pytest.raises(SystemExit):
+        run("bench", "a.tflite", f"--sustained={minutes}")
+    assert f"expected a number above 0, got '{minutes}'" in capsys.readouterr().err
