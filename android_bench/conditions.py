@@ -219,7 +219,7 @@ def find_doubts(
     if before.battery_saver or after.battery_saver:
         doubts.append(Doubt("battery_saver", "battery saver is on: switch it off in the phone's settings", False))
     if before.screen_on or after.screen_on:
-        doubts.append(Doubt("screen_on", "the screen is on: switch it off by its key", False))
+        doubts.append(Doubt("screen_on", "the screen is on: switch it off by its key", True))
     if before.load_average is not None and before.clocks and before.load_average > BUSY_LOAD * len(before.clocks):
         text = f"other programs keep the phone busy: load {before.load_average:g} on {len(before.clocks)} cores"
         doubts.append(Doubt("busy", text, True))

@@ -123,6 +123,7 @@ class _Rounds:
         self.latest = first  # a reading so fresh that it need not be repeated
         self.unfit: Conditions | None = None  # the reading that ended the session
         self.warm = False
+        self.forgiven = len(self._discarded())  # of earlier starts, which the user may have mended the cause of
 
     def measure(self) -> Measured:
         reasons: tuple[str, ...] = ()
@@ -133,7 +134,7 @@ class _Rounds:
 
     def _measure_next(self) -> tuple[str, ...]:
         """Measures a round; returns why the session has to give up, nothing if it need not."""
-        discarded = self._discarded()
+        discarded = self._discarded()[self.forgiven :]
         if len(discarded) > self.plan.repeats:
             last = discarded[-1]
             return (f"gave up in round {last.number} after {len(discarded)} discarded rounds", *last.reasons)

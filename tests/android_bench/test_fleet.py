@@ -129,3 +129,14 @@ def test_our_own_errors_are_not_hidden(tmp_path):
     with pytest.raises(ZeroDivisionError):
         measure_fleet(places(tmp_path, "A", "B"), run, stop=threading.Event())
     assert len(list((tmp_path / "out").glob("B-*.json"))) == 1
+
+
+def test_a_session_that_gave_up_keeps_its_journal(tmp_path):
+    (place,) = places(tmp_path, "A")
+    place.journal.parent.mkdir(parents=True)
+    place.journal.write_text("{}\n")
+    (outcome,) = measure_fleet([place], lambda place: HOT, stop=threading.Event())
+    assert outcome.file.is_file()
+    assert place.journal.exists()
+    measure_fleet([place], lambda place: GOOD, stop=threading.Event())
+    assert not place.journal.exists()

@@ -147,12 +147,32 @@ def test_battery_saver_switched_on_ends_the_session(open_journal):
 
 
 def test_no_turn_on_a_phone_that_is_not_fit(open_journal):
-    phone = Phone([make_conditions(screen_on=True)])
+    phone = Phone([make_conditions(battery_saver=True)])
     measured = run(phone, open_journal)
     assert (phone.turns, phone.warm_ups) == ([], 0)
-    assert measured.reasons == ("the screen is on: switch it off by its key",)
-    assert measured.last == make_conditions(screen_on=True)
+    assert measured.reasons == ("battery saver is on: switch it off in the phone's settings",)
+    assert measured.last == make_conditions(battery_saver=True)
     assert measured.coverages == (None, None, None)
+
+
+def test_a_screen_that_is_on_is_waited_for(open_journal):
+    lit = make_conditions(screen_on=True)
+    phone = Phone([COOL, lit, lit])  # a message comes in during round 1
+    measured = run(phone, open_journal, plan(patience_s=60.0))
+    assert measured.reasons == ()
+    assert [item.attempt for item in measured.rounds] == [2, 1, 1, 1, 1]
+    assert sum(text.startswith("waiting") for text in phone.said) == 2
+
+
+def test_a_session_that_gave_up_goes_on_with_its_rounds(open_journal):
+    first = run(PhoneThatThrottlesWhileItRuns(range(7, 100)), open_journal, plan(repeats=1))
+    assert [item.number for item in first.rounds] == [1, 2]
+    assert first.reasons[0] == "gave up in round 3 after 2 discarded rounds"
+    again = Phone()
+    second = run(again, open_journal, plan(repeats=1))
+    assert "".join(again.turns) == "ABC" * 3
+    assert (len(second.rounds), second.reasons, second.discarded) == (5, (), first.discarded)
+    assert second.rounds[:2] == first.rounds
 
 
 @pytest.mark.parametrize("kill_at", range(15))
