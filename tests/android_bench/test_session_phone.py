@@ -105,7 +105,7 @@ def test_clocks_that_cannot_be_read_are_unknown(adb, start_phone, runner, files)
     phone = start_phone()
     phone.write_sys(f"{CPU7}/scaling_cur_freq", "")
     phone.write_sys(f"{CPU7}/scaling_max_freq", "")
-    result = measure(Device(adb, phone.serial), files[:1], runner, QUICK)
+    result = measure(Device(adb, phone.serial), files[:1], runner, replace(QUICK, min_s=0.5))
     watch = result.rounds[0].turns[0].watch
     assert (watch.clock_share_lowest, watch.clock_share_median, watch.allowed_share_lowest) == (None, None, None)
     assert len(watch.masks) == 1
