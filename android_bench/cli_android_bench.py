@@ -35,7 +35,7 @@ from nasfpn_lite.android_bench.session_page import (
 from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.android_bench.sustained_record import SustainedResult
 from nasfpn_lite.benchmarks.statistics import CONFIDENCE
-from nasfpn_lite.cli.common import add_json_argument
+from nasfpn_lite.cli.common import add_json_argument, positive_float
 from nasfpn_lite.cli.output import Cell, format_table, print_json
 from nasfpn_lite.files import write_text_atomically
 
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a .tflite file")
     parser.add_argument(
-        "--sustained", type=float, metavar="MINUTES", help="keep the phone busy so long, and show the curve instead"
+        "--sustained",
+        type=positive_float,
+        metavar="MINUTES",
+        help="keep the phone busy so long: the curve instead",
     )
     add_phone_arguments(parser)
     add_runner_arguments(parser)

@@ -5,7 +5,7 @@ No winner is named where the interval holds 1. --from takes the two files out of
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasfpn_lite.android_bench.cli_android_bench import report_errors
 from nasfpn_lite.android_bench.cli_common import (
@@ -15,7 +15,7 @@ from nasfpn_lite.android_bench.cli_common import (
     run_fleet,
 )
 from nasfpn_lite.android_bench.compare_files import CompareError, FileRatio, compare_rounds, find_file, find_slow_int8
-from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, find_exit_code
+from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
 from nasfpn_lite.android_bench.record_files import AnyResult, read_record
 from nasfpn_lite.android_bench.records import SessionResult
@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
         if not isinstance(result, SessionResult):
             raise CompareError(f"expected the file of a session in {args.session}, got one of a sustained run")
         ratio = compare_rounds(result, find_file(result, args.first), find_file(result, args.second))
-        _print([(result, ratio)], as_json=args.json)
+        if args.json:
+            print_json([to_entry(result, ratio)])
+        else:
+            _print([(result, ratio)])
         return EXIT_NOT_TRUSTWORTHY if ratio.latency_ratio is None else EXIT_OK
     files = read_model_files([Path(args.first), Path(args.second)])
 
@@ -57,15 +60,27 @@ def run(args: argparse.Namespace) -> int:
 
     outcomes = run_fleet(args, "compare", run_one)
     results = [outcome.result for outcome in outcomes if isinstance(outcome.result, SessionResult)]
-    _print([(result, compare_rounds(result, 0, 1)) for result in results], as_json=args.json)
+    found = {result.phone.serial: (result, compare_rounds(result, 0, 1)) for result in results}
+    if args.json:
+        print_json([_to_outcome_entry(outcome, found.get(outcome.serial)) for outcome in outcomes])
+    else:
+        _print(list(found.values()))
     report_errors(outcomes)
     return find_exit_code(outcomes)
 
 
-def _print(found: list[tuple[SessionResult, FileRatio]], *, as_json: bool) -> None:
-    if as_json:
-        print_json([{"serial": result.phone.serial, "runner": result.how.runner, "ratio": r} for result, r in found])
-        return
+def to_entry(result: SessionResult, ratio: FileRatio) -> dict[str, Any]:
+    """Returns what --json prints of a phone."""
+    return {"serial": result.phone.serial, "runner": result.how.runner, "ratio": ratio, "error": None}
+
+
+def _to_outcome_entry(outcome: Outcome, found: tuple[SessionResult, FileRatio] | None) -> dict[str, Any]:
+    if found is not None:
+        return to_entry(*found)
+    return {"serial": outcome.serial, "runner": None, "ratio": None, "error": str(outcome.error)}
+
+
+def _print(found: list[tuple[SessionResult, FileRatio]]) -> None:
     for result, ratio in found:
         print(f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}\n{ratio.text}")
         for warning in find_slow_int8(result):

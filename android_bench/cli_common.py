@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -234,5 +235,20 @@ def check_only_once(device: "Device", owners: dict[str, str]) -> None:
 
 
 def _make_progress(serial: str) -> Callable[[str], None]:
-    say = logger.info if sys.stderr.isatty() else logger.debug
-    return lambda text: say("%s: %s", serial, text)
+    last = ""
+
+    def say(text: str) -> None:
+        nonlocal last
+        step, last = last, find_step(text)
+        logger.log(logging.INFO if sys.stderr.isatty() or last != step else logging.DEBUG, "%s: %s", serial, text)
+
+    return say
+
+
+def find_step(text: str) -> str:
+    """Returns what a line of progress is about, coarsely: where nobody looks on, the first line of each step is enough.
+
+    "round 2 of 6" without its file, the minute of a lasting load without its seconds, waiting without how long.
+    """
+    minute = re.match(r"(\d+)[.\d]* of \S+ minutes", text)
+    return f"minute {minute[1]}" if minute else re.split(r": | \(", text)[0]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nasfpn_lite.android_bench.core_loads import WATCH_CORES, CoreLoad, parse_loads
 from nasfpn_lite.android_bench.phone_files import read_many, to_int
 from nasfpn_lite.android_bench.topology import CPU_FOLDER, parse_core_list
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 HOT_C = 37.0  # of skin or battery; a phone at rest in a warm room stays below it
 BUSY_LOAD = 2.0  # of the load average per core; the kernels of some phones count one per core at rest
+BUSY_SHARE = 0.25  # of one core over a second, while nothing of ours runs
 
 # Why a figure may be not trustworthy, by the short names with which a user accepts it.
 DOUBT_CODES = (
@@ -20,6 +22,8 @@ DOUBT_CODES = (
     "hot_start",
     "governor_changed",
     "capped",
+    "slow_clock",
+    "moved",
     "core_lost",
     "battery_saver",
     "screen_on",
@@ -96,6 +100,7 @@ class Conditions:
     battery_saver: bool | None
     screen_on: bool | None
     load_average: float | None
+    loads: tuple[CoreLoad, ...] | None = None
 
     def hottest_outside_c(self) -> float | None:
         """Returns the highest of skin and battery, which stay warm after the cores have cooled within seconds."""
@@ -104,9 +109,14 @@ class Conditions:
         return max(values, default=None)
 
 
-def read_conditions(device: "Device") -> Conditions:
-    """Asks a phone for its state, in one round trip."""
-    return parse_conditions(read_many(device, files=_FILES, commands=_COMMANDS))
+def read_conditions(device: "Device", *, loads: bool = False) -> Conditions:
+    """Asks a phone for its state, in one round trip.
+
+    Args:
+        loads: Watch the cores for a second too, before the other commands, which are work themselves.
+    """
+    commands = {"loads": WATCH_CORES, **_COMMANDS} if loads else _COMMANDS
+    return parse_conditions(read_many(device, files=_FILES, commands=commands))
 
 
 def parse_conditions(texts: Mapping[str, str]) -> Conditions:
@@ -129,6 +139,7 @@ def parse_conditions(texts: Mapping[str, str]) -> Conditions:
         battery_saver={"1": True, "0": False}.get(texts.get("saver", "").strip()),
         screen_on=_parse_screen(texts.get("power", "")),
         load_average=_to_float(_find(r"^([\d.]+) ", texts.get("/proc/loadavg", ""))),
+        loads=parse_loads(texts.get("loads", "")),
     )
 
 
@@ -208,11 +219,25 @@ def find_doubts(
     if before.battery_saver or after.battery_saver:
         doubts.append(Doubt("battery_saver", "battery saver is on: switch it off in the phone's settings", False))
     if before.screen_on or after.screen_on:
-        doubts.append(Doubt("screen_on", "the screen is on: switch it off by its key", False))
+        doubts.append(Doubt("screen_on", "the screen is on: switch it off by its key", True))
     if before.load_average is not None and before.clocks and before.load_average > BUSY_LOAD * len(before.clocks):
         text = f"other programs keep the phone busy: load {before.load_average:g} on {len(before.clocks)} cores"
         doubts.append(Doubt("busy", text, True))
+    doubts += _find_busy_cores(before, after, cores)
     return tuple(doubts)
+
+
+def _find_busy_cores(before: Conditions, after: Conditions, cores: Collection[int] | None) -> list[Doubt]:
+    """Looks at both readings: the runner has not begun at the one, and is gone at the other."""
+    shares: dict[int, float] = {}
+    for load in (*(before.loads or ()), *(after.loads or ())):
+        if cores is None or load.core in cores:
+            shares[load.core] = max(load.busy_share, shares.get(load.core, 0.0))
+    return [
+        Doubt("busy", f"other programs hold core {core}: busy for {share:.0%} of a second", True)
+        for core, share in sorted(shares.items())
+        if share > BUSY_SHARE
+    ]
 
 
 def _find_heat(before: Conditions, after: Conditions, hot_c: float) -> list[Doubt]:

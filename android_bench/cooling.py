@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from nasfpn_lite.android_bench.conditions import Conditions, Doubt, find_doubts
+from nasfpn_lite.android_bench.turn_watch import TurnWatch, find_watch_doubts
 from nasfpn_lite.errors import UserError
 
 POLL_S = 10.0
@@ -54,6 +55,11 @@ class Fitness:
     def find_doubts(self, before: Conditions, after: Conditions) -> tuple[Doubt, ...]:
         """Returns what the user does not accept of the state before and after."""
         found = find_doubts(before, after, cores=self.cores, hot_c=self.cool_below_c)
+        return tuple(doubt for doubt in found if doubt.code not in self.accepted)
+
+    def find_watch_doubts(self, name: str, watch: TurnWatch | None, *, simulated: bool) -> tuple[Doubt, ...]:
+        """Returns what the user does not accept of the turn of a file."""
+        found = find_watch_doubts(name, watch, self.cores, simulated=simulated)
         return tuple(doubt for doubt in found if doubt.code not in self.accepted)
 
 

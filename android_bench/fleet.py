@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nasfpn_lite.android_bench.journal import END, lock
 from nasfpn_lite.android_bench.record_files import AnyResult, to_file_stem, write_record
+from nasfpn_lite.android_bench.records import SessionResult
 from nasfpn_lite.errors import UserError
 
 EXIT_OK = 0
@@ -25,7 +26,7 @@ class Place:
     """Where a phone's files lie.
 
     Attributes:
-        journal: Of a session under way; gone when its result is written.
+        journal: Of a session under way; gone when its result is written, unless the session gave up.
         label: Short name of the kind of run, in the names of the files.
     """
 
@@ -119,8 +120,10 @@ def _run_one(place: Place, run: Callable[[Place], AnyResult]) -> Outcome:
         write_record(path, result)
     except UserError as error:
         return Outcome(place.serial, None, None, error, count_rounds(place.journal))
-    # Only now, when its result is safe.
-    place.journal.unlink(missing_ok=True)
+    if isinstance(result, SessionResult) and result.reasons:
+        logger.info("%s: the session gave up; its journal is kept, and the same command goes on", place.serial)
+    else:
+        place.journal.unlink(missing_ok=True)  # only now, when its result is safe
     return Outcome(place.serial, result, path, None)
 
 

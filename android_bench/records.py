@@ -6,6 +6,7 @@ from typing import Any, Literal
 from nasfpn_lite.android_bench.checked_json import RecordError
 from nasfpn_lite.android_bench.conditions import Conditions
 from nasfpn_lite.android_bench.topology import Cluster
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 
 SCHEMA: Literal["nasfpn-lite/android-bench"] = "nasfpn-lite/android-bench"
 VERSION: Literal[1] = 1
@@ -49,6 +50,7 @@ class Turn:
         init_ms: From reading the file to allocated tensors.
         memory_growth_bytes: Resident memory at the end, less that at the start of the runner.
         seconds: Of the whole turn, the runner's start and adb included.
+        watch: Clocks and cores meanwhile; None in older records, and where they could not be read.
     """
 
     runs: int
@@ -60,6 +62,7 @@ class Turn:
     peak_memory_bytes: int | None
     memory_growth_bytes: int | None
     seconds: float
+    watch: TurnWatch | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "runs", "latency_ms", "latency_ms_min", "latency_ms_max")

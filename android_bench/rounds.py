@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasfpn_lite.android_bench.checked_json import RecordError, parse_record, to_json_data
-from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.conditions import Conditions, Doubt
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
 from nasfpn_lite.android_bench.journal import BEGIN, END, TURN, WARM_UP, Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
@@ -123,6 +123,7 @@ class _Rounds:
         self.latest = first  # a reading so fresh that it need not be repeated
         self.unfit: Conditions | None = None  # the reading that ended the session
         self.warm = False
+        self.forgiven = len(self._discarded())  # of earlier starts, which the user may have mended the cause of
 
     def measure(self) -> Measured:
         reasons: tuple[str, ...] = ()
@@ -133,7 +134,7 @@ class _Rounds:
 
     def _measure_next(self) -> tuple[str, ...]:
         """Measures a round; returns why the session has to give up, nothing if it need not."""
-        discarded = self._discarded()
+        discarded = self._discarded()[self.forgiven :]
         if len(discarded) > self.plan.repeats:
             last = discarded[-1]
             return (f"gave up in round {last.number} after {len(discarded)} discarded rounds", *last.reasons)
@@ -163,11 +164,19 @@ class _Rounds:
             self.journal.append(kind=TURN, file=index, turn=to_json_data(turn))
             attempt.turns[index] = turn
         after = self.latest = self.hands.read()
-        doubts = tuple(doubt.text for doubt in self.plan.fitness.find_doubts(attempt.before, after))
+        found = [*self.plan.fitness.find_doubts(attempt.before, after), *self._find_watch_doubts(attempt)]
+        doubts = tuple(doubt.text for doubt in found)
         self.journal.append(kind=END, after=to_json_data(after), doubts=doubts)
         attempt.after, attempt.doubts = after, doubts
         if doubts:
             self.hands.say(f"round {attempt.number} is discarded: {'; '.join(doubts)}")
+
+    def _find_watch_doubts(self, attempt: _Attempt) -> list[Doubt]:
+        found: list[Doubt] = []
+        for index, name in enumerate(self.plan.names):
+            watch = attempt.turns[index].watch
+            found += self.plan.fitness.find_watch_doubts(name, watch, simulated=attempt.before.simulated)
+        return found
 
     def _warm_up_once(self) -> None:
         if not self.warm:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from nasfpn_lite.android_bench.records import SCHEMA, VERSION, Coverage, HowMeas
 from nasfpn_lite.android_bench.rounds import Hands, Measured, Plan, measure_rounds
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import read_topology
+from nasfpn_lite.android_bench.turn_watch import find_gaps
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
@@ -105,7 +106,7 @@ def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Con
         return bench.warm_up()
 
     return Hands(
-        read=lambda: read_conditions(device),
+        read=lambda: read_conditions(device, loads=True),
         take_turn=bench.take,
         warm_up=warm_up,
         pace=control.pace,
@@ -119,7 +120,7 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     Raises:
         TopologyError: It has no such cores.
     """
-    before, topology = read_conditions(device), read_topology(device)
+    before, topology = read_conditions(device, loads=True), read_topology(device)
     cores = topology.select(options.cores, options.threads)
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
     limit_c = options.cool_below_c
@@ -187,11 +188,12 @@ def to_result(
         )
         for index, file in enumerate(files)
     )
+    gaps = find_gaps([turn.watch for item in measured.rounds for turn in item.turns])
     return SessionResult(
         schema=SCHEMA,
         version=VERSION,
         origin=origin,
-        phone=start.phone,
+        phone=replace(start.phone, notes=(*start.phone.notes, *gaps)),
         how=how,
         verdict="not trustworthy" if measured.reasons else "trustworthy",
         reasons=measured.reasons,

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.compare_files import find_winner
 from nasfpn_lite.android_bench.conditions import Conditions, read_conditions
-from nasfpn_lite.android_bench.cooling import wait_until_fit
+from nasfpn_lite.android_bench.cooling import Fitness, wait_until_fit
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
 from nasfpn_lite.android_bench.records import Origin, Turn
@@ -22,6 +23,7 @@ from nasfpn_lite.android_bench.sustained_record import (
     SustainedResult,
 )
 from nasfpn_lite.benchmarks.statistics import Estimate, estimate_median, percentile
+from nasfpn_lite.errors import UserError
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
@@ -45,11 +47,12 @@ def measure_sustained(
 ) -> SustainedResult:
     """Keeps a phone busy with turns A B C A B C for minutes, without any rest.
 
-    It cannot be resumed: a phone that rested is another phone.
+    It cannot be resumed: a phone that rested is another phone. What a lost phone or Ctrl-C cuts is returned as far as
+    it went, and its reasons say so.
 
     Raises:
         SessionError: The time is not above 0, or a file cannot be run.
-        AdbError: The phone went away.
+        AdbError: The phone went away before the first cycle was over.
     """
     from nasfpn_lite.android_bench.turns import Bench
 
@@ -63,16 +66,18 @@ def measure_sustained(
     def read() -> Conditions:
         return read_conditions(device)
 
-    before, reasons = wait_until_fit(read, fitness, control.pace, say=control.progress, first=start.before)
-    cycles: tuple[Cycle, ...] = ()
+    def look() -> Conditions:
+        return read_conditions(device, loads=True)
+
+    before, reasons = wait_until_fit(look, fitness, control.pace, say=control.progress, first=start.before)
+    load = Load((), (), None)
     if not reasons:
         with Bench(device, files, runner, options, start.phone.mask) as bench:
             bench.warm_up()
-            cycles = run_cycles(len(files), bench.take, read, minutes=minutes, control=control)
-    after = read()
-    spoiling = tuple(doubt.text for doubt in fitness.find_doubts(before, after) if doubt.code in _SPOILING)
-    reasons = reasons or spoiling
-    names = [file.name for file in files]
+            load = run_cycles(len(files), bench.take, read, minutes=minutes, control=control)
+    after = load.states[-1] if load.states else read()
+    reasons = (*reasons, *find_spoiling(fitness, before, load.states), *([load.cut] if load.cut else []))
+    names, cycles = tuple(file.name for file in files), load.cycles
     return SustainedResult(
         schema=SUSTAINED_SCHEMA,
         version=SUSTAINED_VERSION,
@@ -87,7 +92,28 @@ def measure_sustained(
         ranking=None if reasons else judge_ranking(names, cycles),
         before=before,
         after=after,
+        names=names,
     )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of the turns.
+
+    Attributes:
+        states: The phone's, after each cycle.
+        cut: Why it ended before its time; None if it did not.
+    """
+
+    cycles: tuple[Cycle, ...]
+    states: tuple[Conditions, ...]
+    cut: str | None
+
+
+def find_spoiling(fitness: Fitness, before: Conditions, states: Sequence[Conditions]) -> tuple[str, ...]:
+    """Says what came up at any time of the load that is not heat; each once."""
+    doubts = [doubt for state in states for doubt in fitness.find_doubts(before, state)]
+    return tuple(dict.fromkeys(doubt.text for doubt in doubts if doubt.code in _SPOILING))
 
 
 def run_cycles(
@@ -97,21 +123,31 @@ def run_cycles(
     *,
     minutes: float,
     control: Control,
-) -> tuple[Cycle, ...]:
+) -> Load:
     """Measures `count` files in turns until the time is over; a cycle that has begun is finished.
 
-    There are two at least: a single one would be compared with itself, and show no slowdown.
+    There are two at least: a single one would be compared with itself, and show no slowdown. A lost phone or Ctrl-C
+    cuts the load, once there is a cycle to keep.
     """
     begin_s = control.pace.now_s()
     cycles: list[Cycle] = []
-    while len(cycles) < 2 or cycles[-1].minutes < minutes:
-        control.pace.wait(0)
-        latencies = tuple(take_turn(index).latency_ms for index in range(count))
-        state = read()
-        passed = (control.pace.now_s() - begin_s) / 60
-        cycles.append(Cycle(passed, latencies, state.thermal_status, state.hottest_outside_c()))
-        control.progress(f"{passed:.1f} of {minutes:g} minutes: " + ", ".join(f"{value:.2f} ms" for value in latencies))
-    return tuple(cycles)
+    states: list[Conditions] = []
+    try:
+        while len(cycles) < 2 or cycles[-1].minutes < minutes:
+            control.pace.wait(0)
+            latencies = tuple(take_turn(index).latency_ms for index in range(count))
+            state = read()
+            passed = (control.pace.now_s() - begin_s) / 60
+            cycles.append(Cycle(passed, latencies, state.thermal_status, state.hottest_outside_c()))
+            states.append(state)
+            texts = ", ".join(f"{value:.2f} ms" for value in latencies)
+            control.progress(f"{passed:.1f} of {minutes:g} minutes: {texts}")
+    except (UserError, KeyboardInterrupt) as error:
+        if not cycles:
+            raise
+        why = str(error).partition("\n")[0] or "Ctrl-C"
+        return Load(tuple(cycles), tuple(states), f"cut after {cycles[-1].minutes:.1f} of {minutes:g} minutes: {why}")
+    return Load(tuple(cycles), tuple(states), None)
 
 
 def first_window(cycles: Sequence[Cycle]) -> Sequence[Cycle]:

@@ -70,6 +70,7 @@ class SustainedResult:
     Attributes:
         minutes: That were asked for.
         reasons: Why it is not trustworthy, and has no figures; heat is none here, it is what is measured.
+        names: Of the files, in the order of the cycles' latencies; older records lack them.
     """
 
     schema: Literal["nasfpn-lite/android-sustained"]
@@ -85,6 +86,7 @@ class SustainedResult:
     ranking: Ranking | None
     before: Conditions
     after: Conditions
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for index, cycle in enumerate(self.cycles):

@@ -133,8 +133,7 @@ class Topology:
         if not re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", text) or int(text, 16) == 0:
             names = ", ".join(CLUSTER_NAMES)
             raise TopologyError(f"expected {names} or a mask in hex as f0 of the cores to use, got {text!r}")
-        bits = int(text, 16)
-        chosen = tuple(number for number in range(bits.bit_length()) if bits >> number & 1)
+        chosen = mask_to_cores(text)
         missing = [number for number in chosen if number not in self.online]
         if missing:
             raise TopologyError(
@@ -165,6 +164,12 @@ class Topology:
 def to_mask(cores: Collection[int]) -> str:
     """Returns numbers of cores as a mask: (2, 3) is "0c"."""
     return f"{sum(1 << number for number in set(cores)):02x}"
+
+
+def mask_to_cores(mask: str) -> tuple[int, ...]:
+    """Returns the numbers of the cores of a mask: "0c" is (2, 3)."""
+    bits = int(mask, 16)
+    return tuple(number for number in range(bits.bit_length()) if bits >> number & 1)
 
 
 def read_topology(device: "Device") -> Topology:

@@ -16,6 +16,8 @@ from nasfpn_lite.android_bench.phone_files import READ_TIMEOUT_S
 from nasfpn_lite.android_bench.records import Coverage, Turn
 from nasfpn_lite.android_bench.runners import Runner, RunSettings
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.topology import CPU_FOLDER, mask_to_cores, parse_core_list
+from nasfpn_lite.android_bench.turn_watch import TurnWatch, make_watch_command, parse_watch
 from nasfpn_lite.android_bench.workspace import Workspace, remove_folder
 from nasfpn_lite.benchmarks.statistics import percentile
 from nasfpn_lite.errors import UserError
@@ -39,6 +41,8 @@ class Bench:
         self._stack = ExitStack()
         self._workspace: Workspace | None = None
         self._remote: tuple[str, ...] = ()
+        self._online: tuple[int, ...] | None = None
+        self._watched = 0
 
     def __enter__(self) -> "Bench":
         return self
@@ -85,7 +89,23 @@ class Bench:
             peak_memory_bytes=log.peak_memory_bytes,
             memory_growth_bytes=log.memory_growth_bytes,
             seconds=result.seconds,
+            watch=self._read_watch(),
         )
+
+    def _watch_path(self) -> str:
+        return f"{self.open()}/clocks{self._watched}.txt"
+
+    def _make_watch(self) -> list[str]:
+        if self._online is None:
+            online = self._device.shell(["cat", f"{CPU_FOLDER}/online"], timeout_s=READ_TIMEOUT_S, check=False)
+            self._online = parse_core_list(online.stdout)
+        self._watched += 1  # a file of its own: the last turn's sampling may not have ended yet
+        return make_watch_command(mask_to_cores(self._mask), self._online, self._watch_path())
+
+    def _read_watch(self) -> TurnWatch | None:
+        reply = self._device.shell(["cat", self._watch_path()], timeout_s=READ_TIMEOUT_S, check=False)
+        watch = parse_watch(reply.stdout)
+        return watch if watch.samples else None
 
     def _read_p90(self) -> float | None:
         """Returns the 90th percentile of the last turn's runs, from a runner that writes down each."""
@@ -133,8 +153,9 @@ class Bench:
         workspace = self._push_once()
         name = self._files[index].name
         argv = self._runner.command(workspace.folder, self._remote[index], settings)
+        watch = self._make_watch()
         try:
-            result = workspace.run(argv, timeout_s=self._options.turn_timeout_s, mask=self._mask)
+            result = workspace.run(argv, timeout_s=self._options.turn_timeout_s, mask=self._mask, watch=watch)
         except AdbError as error:
             raise _explain(name, error) from error
         try:

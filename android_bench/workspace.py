@@ -122,6 +122,7 @@ class Workspace:
         timeout_s: float,
         environment: Iterable[tuple[str, str]] = (),
         mask: str | None = None,
+        watch: Sequence[str] = (),
         check: bool = True,
     ) -> ShellResult:
         """Runs a program in the folder to its end; at the time limit, or on Ctrl-C, it is killed on the phone.
@@ -129,6 +130,7 @@ class Workspace:
         Args:
             environment: Variables for the program, as pairs.
             mask: Of the cores it may use, in hexadecimal digits as `taskset` takes it; bit 0 is cpu0.
+            watch: A program to start beside it, which gets its process number as the last word and ends by itself.
 
         Raises:
             WorkspaceError: A variable's name or the mask is none.
@@ -137,10 +139,14 @@ class Workspace:
             AdbError: It ended with another exit code than 0, and `check` is true.
         """
         words = _with_environment(argv, environment)
-        if mask is not None:
-            words = ["taskset", _check_mask(mask), *words]
         self._started += 1
         pid_file = f"{self.folder}/{_PID_FILE}{self._started}"
+        if watch:
+            # Below taskset: the first look at the mask then finds it set.
+            beside = f"{shlex.join(watch)} $$ < /dev/null > /dev/null 2>&1 & echo $! > {pid_file}-watch"
+            words = ["sh", "-c", f'{beside}; exec "$@"', "sh", *words]
+        if mask is not None:
+            words = ["taskset", _check_mask(mask), *words]
         # `exec` keeps the number, so that the pid file names the program itself. Its name would not do: `pkill` could
         # hit someone else's program, and an emulated one goes under the emulator's name.
         text = f"cd {self.folder} && echo $$ > {pid_file} && exec {shlex.join(words)}"

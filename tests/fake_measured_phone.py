@@ -19,6 +19,7 @@ from nasfpn_lite.android_bench.records import (
     Turn,
 )
 from nasfpn_lite.android_bench.topology import Cluster
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 
 CPU = "/sys/devices/system/cpu"
 
@@ -191,6 +192,7 @@ def make_turn(latency_ms: float = 10.0, **changes: object) -> Turn:
         peak_memory_bytes=20_000_000,
         memory_growth_bytes=18_000_000,
         seconds=1.6,
+        watch=TurnWatch(6, 0.4, 1.0, 1.0, ("0c",)),
     )
     return replace(turn, **changes)
 

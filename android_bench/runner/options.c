@@ -29,6 +29,7 @@ static const Flag FLAGS[] = {
     {"warmup_min_secs", SECONDS, 0, offsetof(Options, warmup_min_secs), "least time for the runs before them (0.5)"},
     {"use_xnnpack", SWITCH, 0, offsetof(Options, use_xnnpack), "run on XNNPACK, else on the plain kernels (true)"},
     {"enable_op_profiling", SWITCH, 0, offsetof(Options, enable_op_profiling), "time every operator too (false)"},
+    {"print_share", SWITCH, 0, offsetof(Options, print_share), "load it once more for the operators left out (false)"},
     {"latencies_file", TEXT, 0, offsetof(Options, latencies_file), "where to write each run's microseconds (nowhere)"},
     {"input_folder", TEXT, 0, offsetof(Options, input_folder), "run on each raw file of this folder, instead of measuring"},
     {"output_folder", TEXT, 0, offsetof(Options, output_folder), "where to write what comes out of them"},

@@ -14,6 +14,7 @@ typedef struct {
   double warmup_min_secs;
   bool use_xnnpack;
   bool enable_op_profiling;
+  bool print_share;
   const char* latencies_file;  // NULL: none
   const char* input_folder;    // NULL: measure with random input
   const char* output_folder;   // NULL as input_folder

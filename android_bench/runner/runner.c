@@ -79,7 +79,7 @@ int main(int argument_count, char** arguments) {
   } else {
     run_benchmark(&model, &options, init_us, memory_at_start_mb);
   }
-  bool is_unclear = options.use_xnnpack && !options.enable_op_profiling && !is_delegated(&model);
+  bool is_unclear = options.print_share && options.use_xnnpack && !options.enable_op_profiling && !is_delegated(&model);
   destroy_model(&model);
   if (is_unclear && options.input_folder == NULL) {
     print_share(options);

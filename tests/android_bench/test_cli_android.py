@@ -11,7 +11,7 @@ import pytest
 
 from nasfpn_lite.android_bench import cli_common
 from nasfpn_lite.android_bench.cli_android_bench import describe_result
-from nasfpn_lite.android_bench.cli_common import to_options
+from nasfpn_lite.android_bench.cli_common import find_step, to_options
 from nasfpn_lite.android_bench.fleet import reserve_phone
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
@@ -341,3 +341,40 @@ print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "x"])
+def test_no_time_to_sustain_is_refused_at_once(minutes, capsys):
+    with pytest.raises(SystemExit):
+        run("bench", "a.tflite", f"--sustained={minutes}")
+    assert f"expected a number above 0, got '{minutes}'" in capsys.readouterr().err
+
+
+def test_compare_as_json_tells_why_a_phone_failed(phones, capsys):
+    phones["C"] = "unauthorized"
+    use_phones = [word for serial in ("A", "C") for word in ("-s", serial)]
+    assert run("compare", "a.tflite", "b.tflite", *QUICK, *use_phones, "--json") == 2
+    good, bad = json.loads(capsys.readouterr().out)
+    assert (good["serial"], good["error"], good["ratio"] is None) == ("A", None, False)
+    assert (bad["serial"], bad["ratio"]) == ("C", None)
+    assert "unauthorized" in bad["error"]
+
+
+def test_without_a_terminal_each_round_has_one_line(phones, capsys):
+    run("bench", "a.tflite", "b.tflite", *QUICK, "-s", "A")
+    rounds = [line for line in capsys.readouterr().err.splitlines() if line.startswith("A: round ")]
+    assert rounds == [f"A: round {number} of 6: a.tflite" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("round 2 of 6: a b.tflite", "round 2 of 6"),
+        ("round 2 of 6, attempt 2: a.tflite", "round 2 of 6, attempt 2"),
+        ("waiting (10 of at most 600 s): hot", "waiting"),
+        ("12.3 of 30 minutes: 10.00 ms", "minute 12"),
+        ("warming up", "warming up"),
+    ],
+)
+def test_steps(text, step):
+    assert find_step(text) == step

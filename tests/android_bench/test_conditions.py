@@ -1,5 +1,7 @@
 """What a phone says of itself, and what of it spoils a figure."""
 
+import time
+
 import pytest
 
 from nasfpn_lite.android_bench.conditions import (
@@ -12,7 +14,8 @@ from nasfpn_lite.android_bench.conditions import (
     parse_temperatures,
     read_conditions,
 )
-from tests.fake_measured_phone import CPU, THERMAL, FakePhone, change_clock, make_conditions
+from nasfpn_lite.android_bench.core_loads import CoreLoad
+from tests.fake_measured_phone import CPU, PIXEL_1_FILES, THERMAL, FakePhone, change_clock, make_conditions
 
 
 def test_a_phone_is_read_in_one_round_trip(tmp_path):
@@ -121,7 +124,7 @@ def test_a_cool_quiet_phone_gives_no_doubt():
         (change_clock(QUIET, 2, allowed_khz=1804800), "capped", True, "core 2 may run at 1804.8 of 2150.4 MHz only"),
         (make_conditions(clocks=QUIET.clocks[:3]), "core_lost", True, "core 3 went offline"),
         (make_conditions(battery_saver=True), "battery_saver", False, "battery saver is on"),
-        (make_conditions(screen_on=True), "screen_on", False, "the screen is on"),
+        (make_conditions(screen_on=True), "screen_on", True, "the screen is on"),
     ],
 )
 def test_what_came_up_during_a_measurement(changed, code, passes, text):
@@ -168,3 +171,19 @@ def test_notes():
         "the phone tells neither heat nor clocks: throttling would go unseen",
         "the phone does not tell its governor",
     )
+
+
+def test_a_foreign_program_on_a_chosen_core():
+    busy = make_conditions(loads=(CoreLoad(2, 0.15), CoreLoad(3, 0.75)))
+    assert codes(busy, QUIET) == codes(QUIET, busy) == ["busy"]
+    (doubt,) = find_doubts(busy, busy, cores=(2, 3))
+    assert (doubt.text, doubt.passes) == ("other programs hold core 3: busy for 75% of a second", True)
+    assert find_doubts(busy, busy, cores=(0, 1, 2)) == ()
+
+
+def test_cores_are_watched_only_when_asked(tmp_path):
+    phone = FakePhone(tmp_path, {**PIXEL_1_FILES, "/proc/stat": "cpu  1 1 1 1\ncpu3 5 0 0 95\nintr 1\n"})
+    assert read_conditions(phone).loads is None
+    begin_s = time.monotonic()
+    assert read_conditions(phone, loads=True).loads is None  # no tick passed
+    assert time.monotonic() - begin_s >= 1

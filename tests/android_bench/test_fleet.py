@@ -141,3 +141,14 @@ def test_whole_rounds_that_a_failed_session_keeps(tmp_path):
     (outcome,) = measure_fleet(places(tmp_path, "A"), run, stop=threading.Event())
     assert outcome.kept_rounds == 1
     assert count_rounds(tmp_path / "none") == 0
+
+
+def test_a_session_that_gave_up_keeps_its_journal(tmp_path):
+    (place,) = places(tmp_path, "A")
+    place.journal.parent.mkdir(parents=True)
+    place.journal.write_text("{}\n")
+    (outcome,) = measure_fleet([place], lambda place: HOT, stop=threading.Event())
+    assert outcome.file.is_file()
+    assert place.journal.exists()
+    measure_fleet([place], lambda place: GOOD, stop=threading.Event())
+    assert not place.journal.exists()

@@ -1,14 +1,18 @@
 """Interleaving, discarded rounds, and going on after a kill."""
 
+from dataclasses import replace
+
 import pytest
 
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, SessionStopped
 from nasfpn_lite.android_bench.journal import Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage
 from nasfpn_lite.android_bench.rounds import Hands, Plan, measure_rounds
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 from tests.fake_measured_phone import change_clock, make_conditions, make_turn
 
 COOL = make_conditions()
+CAPPED = TurnWatch(6, 0.4, 0.43, 0.43, ("0c",))
 THROTTLED = make_conditions(thermal_status=1)
 COVERAGE = Coverage(("XNNPACK",), 10, 9, 1, 0.9, "90.0% (9 of 10) in XNNPACK")
 
@@ -70,6 +74,34 @@ def test_files_take_turns(open_journal):
     assert phone.said[:2] == ["warming up", "round 1 of 5: a"]
 
 
+class PhoneThatThrottlesWhileItRuns(Phone):
+    """Fine at rest, before and after each round."""
+
+    def __init__(self, turns):
+        super().__init__()
+        self.throttled = turns
+
+    def take_turn(self, index):
+        turn = super().take_turn(index)
+        return replace(turn, watch=CAPPED) if len(self.turns) in self.throttled else turn
+
+
+def test_throttling_that_ends_before_the_look_discards_the_round(open_journal):
+    phone = PhoneThatThrottlesWhileItRuns([4])
+    measured = run(phone, open_journal)
+    (discarded,) = measured.discarded
+    assert (discarded.number, discarded.attempt) == (2, 1)
+    assert discarded.reasons == ("a: throttled during the run: the cores might run at 43% of their clock only",)
+    assert [item.attempt for item in measured.rounds] == [1, 2, 1, 1, 1]
+    assert run(Phone(), open_journal).discarded == measured.discarded  # as the journal tells it
+
+
+def test_throttling_in_every_turn_ends_the_session(open_journal):
+    measured = run(PhoneThatThrottlesWhileItRuns(range(100)), open_journal, plan(repeats=1))
+    assert measured.rounds == ()
+    assert "gave up in round 1 after 2 discarded rounds" in measured.reasons
+
+
 def test_a_round_that_throttled_is_measured_again_when_the_phone_is_cool(open_journal):
     phone = Phone([COOL, COOL, COOL, THROTTLED, THROTTLED])  # before the first; after rounds 1, 2, 3; while waiting
     measured = run(phone, open_journal, plan(patience_s=60.0))
@@ -115,12 +147,32 @@ def test_battery_saver_switched_on_ends_the_session(open_journal):
 
 
 def test_no_turn_on_a_phone_that_is_not_fit(open_journal):
-    phone = Phone([make_conditions(screen_on=True)])
+    phone = Phone([make_conditions(battery_saver=True)])
     measured = run(phone, open_journal)
     assert (phone.turns, phone.warm_ups) == ([], 0)
-    assert measured.reasons == ("the screen is on: switch it off by its key",)
-    assert measured.last == make_conditions(screen_on=True)
+    assert measured.reasons == ("battery saver is on: switch it off in the phone's settings",)
+    assert measured.last == make_conditions(battery_saver=True)
     assert measured.coverages == (None, None, None)
+
+
+def test_a_screen_that_is_on_is_waited_for(open_journal):
+    lit = make_conditions(screen_on=True)
+    phone = Phone([COOL, lit, lit])  # a message comes in during round 1
+    measured = run(phone, open_journal, plan(patience_s=60.0))
+    assert measured.reasons == ()
+    assert [item.attempt for item in measured.rounds] == [2, 1, 1, 1, 1]
+    assert sum(text.startswith("waiting") for text in phone.said) == 2
+
+
+def test_a_session_that_gave_up_goes_on_with_its_rounds(open_journal):
+    first = run(PhoneThatThrottlesWhileItRuns(range(7, 100)), open_journal, plan(repeats=1))
+    assert [item.number for item in first.rounds] == [1, 2]
+    assert first.reasons[0] == "gave up in round 3 after 2 discarded rounds"
+    again = Phone()
+    second = run(again, open_journal, plan(repeats=1))
+    assert "".join(again.turns) == "ABC" * 3
+    assert (len(second.rounds), second.reasons, second.discarded) == (5, (), first.discarded)
+    assert second.rounds[:2] == first.rounds
 
 
 @pytest.mark.parametrize("kill_at", range(15))

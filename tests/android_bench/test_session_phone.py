@@ -1,6 +1,8 @@
 """Sessions on simulated phones: a real adb and adbd, our own runner, a real .tflite; and what may go wrong."""
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,13 @@ def left_on(phone) -> list[str]:
     return [path.name for path in (phone.data / "local/tmp").iterdir() if path.name.startswith("nasfpn")]
 
 
+def masks_of(phone) -> list[str]:
+    """The masks of the runner's starts; the sampling beside it runs on core 0."""
+    masks = [note.split()[0] for note in phone.read_notes("taskset")]
+    assert masks.count("01") == masks.count("80")
+    return [mask for mask in masks if mask == "80"]
+
+
 def test_a_session(adb, start_phone, runner, files):
     phone = start_phone()
     result = measure(Device(adb, phone.serial), files, runner, QUICK)
@@ -51,8 +60,10 @@ def test_a_session(adb, start_phone, runner, files):
     assert all(0 < file.latency_ms_p50 < 1000 and file.runner == "nasfpn_runner" for file in result.files)
     assert (result.phone.simulated, result.phone.mask, result.phone.abi) == (True, "80", "x86_64")
     assert result.files[0].coverage.share == 1.0
-    masks = [note.split()[0] for note in phone.read_notes("taskset")]
-    assert masks == ["80"] * 12  # two to warm up, ten turns
+    assert masks_of(phone) == ["80"] * 12  # two to warm up, ten turns
+    # A turn of a few milliseconds may be over before its first sample.
+    watches = [turn.watch for item in result.rounds for turn in item.turns if turn.watch is not None]
+    assert all(watch.samples >= 1 and watch.allowed_share_lowest == 1.0 for watch in watches)
     assert left_on(phone) == []
 
 
@@ -71,6 +82,34 @@ def test_throttling_in_round_3(adb, start_phone, runner, files):
     assert [(item.number, item.attempt) for item in result.discarded] == [(3, 1)]
     assert "core 7 may run at 1200 of 2802 MHz only" in result.discarded[0].reasons
     assert [item.attempt for item in result.rounds] == [1, 1, 2, 1, 1]
+
+
+def test_throttling_that_ends_before_the_turn_does(adb, start_phone, runner, files):
+    phone, timers = start_phone(), []
+
+    def progress(text):
+        if text.startswith("round 2 of 5:"):
+            phone.write_sys(f"{CPU7}/scaling_max_freq", 1401000)
+            timers.append(threading.Timer(0.9, phone.write_sys, (f"{CPU7}/scaling_max_freq", 2802000)))
+            timers[-1].start()
+
+    options = replace(QUICK, min_s=1.0)  # a turn takes 1.5 s at least
+    result = measure(Device(adb, phone.serial), files[:1], runner, options, control=Control(progress=progress))
+    reason = "throttled during the run: the cores might run at 50% of their clock only"
+    assert [item.reasons for item in result.discarded] == [(f"{files[0].name}: {reason}",)]
+    assert [item.attempt for item in result.rounds] == [1, 2, 1, 1, 1]
+    assert left_on(phone) == []
+
+
+def test_clocks_that_cannot_be_read_are_unknown(adb, start_phone, runner, files):
+    phone = start_phone()
+    phone.write_sys(f"{CPU7}/scaling_cur_freq", "")
+    phone.write_sys(f"{CPU7}/scaling_max_freq", "")
+    result = measure(Device(adb, phone.serial), files[:1], runner, replace(QUICK, min_s=0.5))
+    watch = result.rounds[0].turns[0].watch
+    assert (watch.clock_share_lowest, watch.clock_share_median, watch.allowed_share_lowest) == (None, None, None)
+    assert len(watch.masks) == 1
+    assert any("clocks during some turns are unknown" in note for note in result.phone.notes)
 
 
 def test_a_governor_that_changes(adb, start_phone, runner, files):
@@ -103,11 +142,11 @@ def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
     device = Device(adb, phone.serial)
     with pytest.raises(DeviceLostError):
         measure(device, files, runner, QUICK, control=Control(journal, progress=pull))
-    turns = len(phone.read_notes("taskset"))
+    turns = len(masks_of(phone))
     assert len(left_on(phone)) == 1
     phone.plug_in()
     result = measure(device, files, runner, QUICK, control=Control(journal))
-    assert len(phone.read_notes("taskset")) - turns == 2 + 6  # warm-ups, and the rounds that were missing
+    assert len(masks_of(phone)) - turns == 2 + 6  # warm-ups, and the rounds that were missing
     assert [item.attempt for item in result.rounds] == [1, 1, 2, 1, 1]
     assert left_on(phone) == []
 

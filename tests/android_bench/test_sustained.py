@@ -21,6 +21,7 @@ from nasfpn_lite.android_bench.sustained import (
 )
 from nasfpn_lite.android_bench.sustained_record import Cycle
 from nasfpn_lite.cli.output import to_plain
+from nasfpn_lite.errors import UserError
 from tests.fake_android_modules import FakeBench, FakeRunner, use
 from tests.fake_measured_phone import THERMAL, FakePhone, make_conditions, make_turn
 
@@ -96,7 +97,7 @@ def test_load_lasts_as_long_as_asked():
         return make_turn(10.0 + index)
 
     control = Control(progress=said.append, pace=pace)
-    cycles = run_cycles(2, take, lambda: make_conditions(thermal_status=1), minutes=1.0, control=control)
+    cycles = run_cycles(2, take, lambda: make_conditions(thermal_status=1), minutes=1.0, control=control).cycles
     assert turns == [0, 1] * 3
     assert [cycle.minutes for cycle in cycles] == pytest.approx([1 / 3, 2 / 3, 1.0])
     assert (cycles[0].latencies_ms, cycles[0].thermal_status, cycles[0].outside_c) == ((10.0, 11.0), 1, 29.25)
@@ -105,7 +106,8 @@ def test_load_lasts_as_long_as_asked():
 
 def test_the_start_is_never_compared_with_itself():
     latencies = iter([10.0, 13.0])
-    cycles = run_cycles(1, lambda _: make_turn(next(latencies)), make_conditions, minutes=1e-9, control=Control())
+    control = Control()
+    cycles = run_cycles(1, lambda _: make_turn(next(latencies)), make_conditions, minutes=1e-9, control=control).cycles
     (drift,) = find_drifts(FILES[:1], cycles, "nasfpn_runner")
     assert (len(cycles), drift.first_ms, drift.last_ms) == (2, 10.0, 13.0)
 
@@ -181,3 +183,47 @@ def test_the_record_checks_its_cycles(phone):
     data["cycles"][0]["latencies_ms"].append(1.0)
     with pytest.raises(RecordError, match=r"^cycles\[0\].latencies_ms: expected 2 entries, got 3"):
         check_record(data)
+
+
+def break_at_turn(number, error):
+    def latency_ms(serial, name, turn):
+        if turn == number:
+            raise error
+        return 10.0
+
+    return staticmethod(latency_ms)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(UserError("the phone went away\n  adb: ..."), "the phone went away"), (KeyboardInterrupt(), "Ctrl-C")],
+)
+def test_what_breaks_off_keeps_the_curve_so_far(phone, monkeypatch, error, why):
+    monkeypatch.setattr(FakeBench, "latency_ms", break_at_turn(5, error))  # in the third cycle
+    pace = QuickPace()
+    control = Control(pace=pace)
+    result = measure_sustained(phone, FILES, RUNNER, SessionOptions(patience_s=0.0), minutes=30, control=control)
+    assert result.verdict == "not trustworthy"
+    (reason,) = result.reasons
+    assert reason.startswith("cut after 2.0 of 30 minutes") and reason.endswith(why)
+    assert [cycle.latencies_ms for cycle in result.cycles] == [(10.0, 10.0)] * 2
+    assert (result.names, result.files, result.ranking) == (("a", "b"), (), None)
+    assert check_record(json.loads(json.dumps(to_plain(result)))) == result
+
+
+def test_what_breaks_off_before_the_first_cycle_is_an_error(phone, monkeypatch):
+    monkeypatch.setattr(FakeBench, "latency_ms", break_at_turn(1, UserError("the phone went away")))
+    with pytest.raises(UserError, match="the phone went away"):
+        measure_sustained(phone, FILES, RUNNER, SessionOptions(patience_s=0.0), minutes=30)
+
+
+def test_a_screen_that_was_on_for_a_while_spoils_it(phone, monkeypatch):
+    def touch(serial, name, turn):
+        phone.set_command("dumpsys power", f"  mWakefulness={'Awake' if turn in (2, 3) else 'Asleep'}\n")
+        return 10.0
+
+    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(touch))
+    options = SessionOptions(patience_s=0.0)
+    result = measure_sustained(phone, FILES, RUNNER, options, minutes=4, control=Control(pace=QuickPace()))
+    assert not result.after.screen_on
+    assert result.reasons == ("the screen is on: switch it off by its key",)

@@ -13,6 +13,7 @@ from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, 
 from nasfpn_lite.android_bench.model_files import ModelFile  # noqa: E402
 from nasfpn_lite.android_bench.runners import Runner  # noqa: E402
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions  # noqa: E402
+from nasfpn_lite.android_bench.turn_watch import TurnWatch  # noqa: E402
 from tests.fake_measured_phone import FakeReply  # noqa: E402
 
 LOG = """INFO: STARTING!
@@ -34,6 +35,7 @@ class FakeWorkspace:
 
     def __init__(self, replies):
         self.replies, self.pushed, self.runs, self.left = list(replies), [], [], False
+        self.watches = []
 
     def __call__(self, device):
         return self
@@ -48,8 +50,9 @@ class FakeWorkspace:
         self.pushed += [(str(local), name, name in executables) for local, name in files.items()]
         return tuple(f"{self.folder}/{name}" for name in files.values())
 
-    def run(self, argv, *, timeout_s, mask):
+    def run(self, argv, *, timeout_s, mask, watch):
         self.runs.append((argv, timeout_s, mask))
+        self.watches.append(watch)
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -67,9 +70,17 @@ FILES = tuple(ModelFile(Path(name), name, "00", 1, None, None) for name in ("a b
 
 
 class FakeDevice:
-    def shell(self, argv, *, timeout_s):
-        assert argv == ["cat", f"{FakeWorkspace.folder}/latencies.txt"]
-        return FakeReply("".join(f"{number * 1000}\n" for number in range(1, 12)), "", 0, 0.01)
+    """Answers to `cat`."""
+
+    files = {
+        "/sys/devices/system/cpu/online": "0-7\n",
+        f"{FakeWorkspace.folder}/latencies.txt": "".join(f"{number * 1000}\n" for number in range(1, 12)),
+        f"{FakeWorkspace.folder}/clocks2.txt": "hardware 7 2800000\nsample\nclock 7 1400000 2100000\nmask 80\n",
+    }
+
+    def shell(self, argv, *, timeout_s, check=True):
+        (_, path) = argv
+        return FakeReply(self.files.get(path, ""), "", 0, 0.01)
 
 
 @pytest.fixture
@@ -99,6 +110,17 @@ def test_a_turn(open_bench):
     assert (turn.init_ms, turn.memory_growth_bytes, turn.peak_memory_bytes) == (0.238, 18 * 2**20, None)
     assert turn.seconds == 1.5
     assert turn.latency_ms_p90 is None
+
+
+def test_each_turn_is_watched_from_a_core_that_is_not_measured(open_bench):
+    bench, workspace = open_bench(LOG, LOG)
+    with bench:
+        assert bench.take(0).watch is None  # nothing was written: unknown, not fine
+        assert bench.take(0).watch == TurnWatch(1, 0.5, 0.5, 0.75, ("80",))
+    assert [words[:2] for words in workspace.watches] == [["taskset", "01"]] * 2
+    assert [words[-2:] for words in workspace.watches] == [
+        [f"{FakeWorkspace.folder}/clocks{number}.txt", "7"] for number in (1, 2)
+    ]
 
 
 def test_p90_of_a_runner_that_writes_down_each_run(open_bench):

@@ -156,7 +156,7 @@ def _clock(cluster: Cluster, cores: range) -> dict[str, str]:
         "cpuinfo_max_freq": str(cluster.max_khz),
         "scaling_min_freq": str(cluster.min_khz),
         "scaling_max_freq": str(cluster.max_khz),
-        "scaling_cur_freq": str(cluster.min_khz),
+        "scaling_cur_freq": str(cluster.max_khz),
         "scaling_governor": "sched_pixel",
         "scaling_available_governors": "sched_pixel schedutil powersave performance",
         "related_cpus": names,
