@@ -16,6 +16,7 @@ from nasfpn_lite.errors import UserError
 RESULTS_FILE = "results.json"
 _TFLITE = ".tflite"
 _CERTIFICATE = ".certificate.json"
+_EXPECTED = f"what `eval --json` or `android eval --json` prints, a {RESULTS_FILE} or its folder, or a certificate"
 
 
 class ClaimError(UserError):
@@ -127,13 +128,13 @@ def _read(path: Path) -> list[Claim]:
         return [claim]
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ClaimError(f"cannot read an AP from {path}: {error}") from error
+    except OSError as error:
+        raise ClaimError(f"cannot read {path}: {error.strerror}; expected {_EXPECTED}") from error
+    except ValueError as error:
+        raise ClaimError(f"{path} is no JSON: {error}; expected {_EXPECTED}") from error
     claims = _read_json(data, path) if isinstance(data, dict) else []
     if not claims:
-        raise ClaimError(
-            f"found no AP in {path}; expected what `eval --json` or `android eval --json` prints, or a {RESULTS_FILE}"
-        )
+        raise ClaimError(f"found no AP in {path}; expected {_EXPECTED}")
     return claims
 
 

@@ -8,24 +8,24 @@ from html import escape
 from pathlib import Path, PurePath
 
 from nasfpn_lite.android_bench.ap_claims import Claim, KnownAp, find_ap, read_certified
-from nasfpn_lite.android_bench.published import FIGURE_9B, SOURCE
-from nasfpn_lite.android_bench.record_files import read_record
-from nasfpn_lite.android_bench.records import SCHEMA, FileFigures, SessionResult
-from nasfpn_lite.android_bench.session_options import SessionError
-from nasfpn_lite.android_bench.session_page import (
+from nasfpn_lite.android_bench.page_parts import base_names, paragraphs, shorten, table
+from nasfpn_lite.android_bench.page_words import (
     SIMULATED,
     SIMULATED_NOTE,
     describe_how,
     format_ms,
     name_phone,
-    paragraphs,
-    shorten,
-    table,
 )
+from nasfpn_lite.android_bench.published import FIGURE_9B, SOURCE
+from nasfpn_lite.android_bench.record_files import read_record
+from nasfpn_lite.android_bench.records import SCHEMA, FileFigures, SessionResult
+from nasfpn_lite.android_bench.session_options import SessionError
 from nasfpn_lite.benchmarks.report_scatter import PUBLISHED, Point, draw_legend, draw_points
 
 TITLE = "AP against latency on phones"
-X_LABEL, Y_LABEL = "latency, ms (median)", "AP"
+X_LABEL, Y_LABEL = "latency, ms", "AP (COCO, 0 to 1)"
+_LEAST_AP_SPAN = 0.02  # of an axis: what differs by less should not look far apart
+_LONGEST_LABEL = 30  # characters
 _WIDEST = 3  # times the span of the published AP
 PUBLISHED_LABEL = "published: Pixel 1, COCO val2017 (paper, Fig. 9b)"
 
@@ -51,10 +51,10 @@ def read_sessions(paths: Sequence[Path]) -> tuple[SessionResult, ...]:
         items = [item for item in sorted(path.glob("*.json")) if _may_be_session(item)] if path.is_dir() else [path]
         sessions = [result for result in map(read_record, items) if isinstance(result, SessionResult)]
         if not sessions:
-            what = "JSON files of `android bench`, got none of them" if path.is_dir() else "the JSON of a session"
-            raise SessionError(f"expected {what} in {path}")
+            got = "none of them" if path.is_dir() else "one of a sustained run"
+            raise SessionError(f"expected JSON of `android bench` without --sustained in {path}, got {got}")
         found += sessions
-    return keep_latest(found)
+    return tuple(sorted(found, key=lambda result: result.origin.finished))
 
 
 def _may_be_session(path: Path) -> bool:
@@ -66,41 +66,42 @@ def _may_be_session(path: Path) -> bool:
     return isinstance(data, dict) and data.get("schema") == SCHEMA
 
 
-def keep_latest(results: Sequence[SessionResult]) -> tuple[SessionResult, ...]:
-    """Leaves out a session that was measured again in the same way, with the same files, on the same phone."""
-    latest: dict[tuple[object, ...], SessionResult] = {}
-    for result in sorted(results, key=lambda item: item.origin.finished):
-        latest[_key(result), frozenset(file.sha256 for file in result.files)] = result
-    return tuple(latest.values())
-
-
 def match(results: Sequence[SessionResult], claims: Sequence[Claim]) -> list[Measured]:
     """Finds the AP of all files: in what the user named, else in the certificate of the measured file.
+
+    Of what was measured again in the same way on the same phone only the last counts.
+
+    Args:
+        results: Oldest first.
 
     Raises:
         ClaimError: Two records contradict each other.
     """
     hashes = defaultdict(set)
+    latest: dict[tuple[object, ...], tuple[SessionResult, FileFigures]] = {}
     for result in results:
         for file in result.files:
             hashes[PurePath(file.file).name].add(file.sha256)
-    measured = []
-    for result in results:
-        for file in result.files:
-            namesakes = len(hashes[PurePath(file.file).name])
-            ap = find_ap(file, result.phone.serial, claims, namesakes=namesakes)
-            if ap is None and (certified := read_certified(Path(file.file))):
-                ap = find_ap(file, result.phone.serial, [certified])
-            measured.append(Measured(result, file, ap))
-    return measured
+            latest[_key(result), file.sha256] = result, file
+    return [
+        Measured(result, file, _find_ap(result, file, claims, len(hashes[PurePath(file.file).name])))
+        for result, file in latest.values()
+    ]
+
+
+def _find_ap(result: SessionResult, file: FileFigures, claims: Sequence[Claim], namesakes: int) -> KnownAp | None:
+    ap = find_ap(file, result.phone.serial, claims, namesakes=namesakes)
+    if ap is None and (certified := read_certified(Path(file.file))):
+        return find_ap(file, result.phone.serial, [certified])
+    return ap
 
 
 def render_ap_latency(results: Sequence[SessionResult], claims: Sequence[Claim]) -> str:
     """Returns the body of a section: a chart with the published points, one for each phone without, and a table."""
     measured = match(results, claims)
-    keys = list(dict.fromkeys(_key(result) for result in results))
+    keys = list(dict.fromkeys(_key(item.result) for item in measured))
     names = [_name_series(next(r for r in results if _key(r) == key)) for key in keys]
-    labels = shorten([item.file.file for item in measured])
+    labels = shorten([item.file.file for item in measured], _LONGEST_LABEL)
     points = [
         point
         for item, label in zip(measured, labels, strict=True)
@@ -110,23 +111,25 @@ def render_ap_latency(results: Sequence[SessionResult], claims: Sequence[Claim])
     legend = [*enumerate(names), (PUBLISHED, PUBLISHED_LABEL)]
     apart = _is_apart(points)
     every = [*points, *published]
-    if apart:  # labels would hide the points; the charts below have them
+    if apart:  # labels would hide the points
         every = [replace(point, label="") for point in every]
     parts = [
-        draw_points(every, title=TITLE, x_label=X_LABEL, y_label=Y_LABEL),
+        _draw(every, TITLE),
         draw_legend(legend),
-        paragraphs([SOURCE, *_describe_limits(measured)]),
+        paragraphs(["The points have their names in the charts below." * apart, SOURCE, *_describe_limits(measured)]),
     ]
     for series, name in enumerate(names):
         own = [point for point in points if point.series == series]
         if own:
-            chart = draw_points(own, title=f"{TITLE}: {name}", x_label=X_LABEL, y_label=Y_LABEL)
-            parts.append(f"<h3>{escape(name)}</h3>{chart}")
+            parts.append(f"<h3>{escape(name)}</h3>{_draw(own, f'{TITLE}: {name}')}")
     if apart:
-        chart = draw_points(published, title=PUBLISHED_LABEL, x_label=X_LABEL, y_label=Y_LABEL)
-        parts.append(f"<h3>{escape(PUBLISHED_LABEL)}</h3>{chart}")
-    note = "Whiskers: interval of the median, of 95 % from six rounds on." if points else ""
+        parts.append(f"<h3>{escape(PUBLISHED_LABEL)}</h3>{_draw(published, PUBLISHED_LABEL)}")
+    note = "Your latencies are medians; whiskers: their intervals, of 95 % from six rounds on." if points else ""
     return "".join([*parts, paragraphs([note]), _render_table(measured)])
+
+
+def _draw(points: Sequence[Point], title: str) -> str:
+    return draw_points(points, title=title, x_label=X_LABEL, y_label=Y_LABEL, least_height=_LEAST_AP_SPAN)
 
 
 def _key(result: SessionResult) -> tuple[object, ...]:
@@ -162,21 +165,24 @@ def _describe_limits(measured: Sequence[Measured]) -> list[str]:
         )
     if any(item.result.phone.simulated for item in measured):
         notes.append(SIMULATED_NOTE.replace("This is a simulated phone: its", "Points of a simulated phone: their"))
-    missing = sorted({item.file.file for item in measured if item.ap is None})
+    missing = sorted(set(base_names([item.file.file for item in measured if item.ap is None])))
     if missing:
         notes.append(
             f"Not drawn, since no AP of them is recorded: {', '.join(missing)}. `nasfpn-lite eval FILE --data DIR "
-            "--json > ap.json` makes a record, and --ap ap.json takes it."
+            "--json > ap.json` makes a record, which `--ap ap.json` takes."
         )
-    doubtful = sorted({item.file.file for item in measured if item.file.latency_ms_p50 is None})
+    doubtful = [item for item in measured if item.file.latency_ms_p50 is None]
     if doubtful:
-        notes.append(f"Not drawn, since their latency is not trustworthy: {', '.join(doubtful)}.")
+        names = base_names([item.file.file for item in doubtful])
+        texts = [f"{name} on {name_phone(item.result.phone)}" for name, item in zip(names, doubtful, strict=True)]
+        notes.append(f"Not drawn, since their latency is not trustworthy: {'; '.join(texts)}.")
     return notes
 
 
 def _render_table(measured: Sequence[Measured]) -> str:
-    head = ("file", "phone", "AP", "ms", "interval", "AP from")
-    rows = [_to_row(item) for item in measured]
+    head = ("file", "phone", "AP", "latency, ms", "interval, ms", "AP from")
+    names = base_names([item.file.file for item in measured])
+    rows = [[name, *_to_row(item)] for name, item in zip(names, measured, strict=True)]
     rows += [
         [
             item.name,
@@ -195,7 +201,6 @@ def _to_row(item: Measured) -> list[str]:
     file, ap = item.file, item.ap
     interval = file.latency_ms_ci
     return [
-        file.file,
         name_phone(item.result.phone),
         "–" if ap is None else f"{ap.ap:.3f}",
         "not trustworthy" if file.latency_ms_p50 is None else format_ms(file.latency_ms_p50),

@@ -20,19 +20,14 @@ from nasfpn_lite.android_bench.cli_common import (
 from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
 from nasfpn_lite.android_bench.fleet import Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
+from nasfpn_lite.android_bench.page_words import describe_how, format_memory, format_ms, name_phone
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.records import FileFigures, SessionResult
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionOptions
-from nasfpn_lite.android_bench.session_page import (
-    describe_how,
-    describe_ranking,
-    format_memory,
-    format_ms,
-    make_page,
-    name_phone,
-)
+from nasfpn_lite.android_bench.session_page import make_page
 from nasfpn_lite.android_bench.sustained import measure_sustained
+from nasfpn_lite.android_bench.sustained_page import describe_ranking
 from nasfpn_lite.android_bench.sustained_record import SustainedResult
 from nasfpn_lite.benchmarks.statistics import CONFIDENCE
 from nasfpn_lite.cli.common import add_json_argument, positive_float

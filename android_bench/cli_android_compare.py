@@ -17,11 +17,11 @@ from nasfpn_lite.android_bench.cli_common import (
 from nasfpn_lite.android_bench.compare_files import CompareError, FileRatio, compare_rounds, find_file, find_slow_int8
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
+from nasfpn_lite.android_bench.page_words import describe_how, name_phone
 from nasfpn_lite.android_bench.record_files import AnyResult, read_record
 from nasfpn_lite.android_bench.records import SessionResult
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionOptions
-from nasfpn_lite.android_bench.session_page import describe_how, name_phone
 from nasfpn_lite.cli.common import add_json_argument
 from nasfpn_lite.cli.output import print_json
 

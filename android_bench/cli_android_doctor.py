@@ -15,9 +15,9 @@ from nasfpn_lite.android_bench.cli_common import (
 )
 from nasfpn_lite.android_bench.conditions import find_doubts
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED
+from nasfpn_lite.android_bench.page_words import list_conditions
 from nasfpn_lite.android_bench.session import look_at_phone
 from nasfpn_lite.android_bench.session_options import SessionOptions
-from nasfpn_lite.android_bench.session_page import list_conditions
 from nasfpn_lite.android_bench.topology import to_mask
 from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import print_json

@@ -21,11 +21,11 @@ from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_
 from nasfpn_lite.android_bench.layers import LayerTime, name_layers, sum_parts
 from nasfpn_lite.android_bench.model_files import ModelFile, read_model_files
 from nasfpn_lite.android_bench.op_profile import parse_profile
+from nasfpn_lite.android_bench.page_words import describe_how, format_ms, name_phone
 from nasfpn_lite.android_bench.profile_page import make_profile_page
 from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult, make_layer_profile, write_profile
 from nasfpn_lite.android_bench.profile_run import DEFAULT_TURNS, find_gaps, measure_profile
 from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionOptions
-from nasfpn_lite.android_bench.session_page import describe_how, format_ms, name_phone
 from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import format_table, print_json
 from nasfpn_lite.errors import UserError

@@ -75,7 +75,8 @@ class LatencyModel:
     """Rules by kind, and how good they are.
 
     Attributes:
-        factor: How much longer a run takes than its operators in a profile, which leaves out the rest and adds its own.
+        factor: How much longer a run takes than the rules say of its operators: a profile leaves out the rest and adds
+            its own, and rules that fit each operator best need not fit their sum.
         setting: What all profiles have in common, in words.
         left_out: The cross-validation.
     """
@@ -121,7 +122,7 @@ def fit_model(results: Sequence[ProfileResult]) -> LatencyModel:
     for group in _by_file(results).values():
         others = [result for result in results if result.sha256 != group[0].sha256]
         rules, factor = _fit(others)
-        predicted_ms = _predict_ms(rules, factor, group[0]) if _knows_all(rules, group[0]) else None
+        predicted_ms = factor * _sum_rules_ms(rules, group[0]) if _knows_all(rules, group[0]) else None
         measured_ms = statistics.median(result.latency_ms for result in group)
         left_out.append(LeftOut(group[0].file, measured_ms, predicted_ms))
     return LatencyModel(*_fit(results), setting, tuple(left_out))
@@ -191,7 +192,7 @@ def _fit(results: Sequence[ProfileResult]) -> tuple[dict[str, KindRule], float]:
             if operator.ms is not None or result.profile.unmatched_ms == 0:
                 observed.setdefault(operator.work.kind, []).append((operator.work, operator.ms or 0.0))
     rules = {kind: _fit_kind(kind, found) for kind, found in observed.items()}
-    factors = [result.latency_ms / total for result in results if (total := _operators_ms(result)) > 0]
+    factors = [result.latency_ms / total for result in results if (total := _sum_rules_ms(rules, result)) > 0]
     if not factors:
         raise ModelError("expected profiles with times of operators, got none: see the problems that they name")
     return rules, statistics.median(factors)
@@ -213,17 +214,13 @@ def _fit_kind(kind: str, observed: Sequence[tuple[OperatorWork, float]]) -> Kind
     )
 
 
-def _operators_ms(result: ProfileResult) -> float:
-    return sum(operator.ms or 0.0 for operator in result.profile.operators)
+def _sum_rules_ms(rules: Mapping[str, KindRule], result: ProfileResult) -> float:
+    works = [operator.work for operator in result.profile.operators]
+    return sum(rules[work.kind].predict_ms(work) for work in works if work.kind in rules)
 
 
 def _knows_all(rules: Mapping[str, KindRule], result: ProfileResult) -> bool:
     return all(operator.work.kind in rules for operator in result.profile.operators)
-
-
-def _predict_ms(rules: Mapping[str, KindRule], factor: float, result: ProfileResult) -> float:
-    works = [operator.work for operator in result.profile.operators]
-    return factor * sum(rules[work.kind].predict_ms(work) for work in works)
 
 
 def _by_file(results: Sequence[ProfileResult]) -> dict[str, list[ProfileResult]]:

@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import PurePath
 
 from nasfpn_lite.android_bench.layers import LayerTime, sum_parts
+from nasfpn_lite.android_bench.page_parts import paragraphs, table, warnings
+from nasfpn_lite.android_bench.page_words import (
+    SIMULATED,
+    SIMULATED_NOTE,
+    describe_accepted,
+    describe_how,
+    format_ms,
+    name_phone,
+    to_words,
+)
 from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult
-from nasfpn_lite.android_bench.session_page import SIMULATED, SIMULATED_NOTE, describe_how, format_ms, name_phone
 from nasfpn_lite.benchmarks.report_charts import Bar, draw_bars
 from nasfpn_lite.benchmarks.report_page import fill_page
 
@@ -23,22 +33,23 @@ def make_profile_page(results: Sequence[ProfileResult]) -> str:
 def _render(result: ProfileResult) -> str:
     profile = result.profile
     notes = [
-        f"{describe_how(result.phone, result.how)}; {result.how.rounds} turns; finished {result.origin.finished}",
-        f"A run takes {format_ms(result.latency_ms)} ms without the profiler; its rows add up to "
-        f"{format_ms(profile.total_ms)} ms.",
+        f"{describe_how(result.phone, result.how)}; {result.how.rounds} turns with the profiler and as many without; "
+        f"finished {to_words(result.origin.finished)}",
+        f"A run takes {format_ms(result.latency_ms)} ms without the profiler; the rows of the profile add up to "
+        f"{format_ms(profile.total_ms)} ms, which shares are of.",
         *profile.problems,
-        *(f"Not trustworthy: {reason}" for reason in result.reasons),
+        *result.phone.notes,
     ]
     if result.phone.simulated:
         notes.insert(0, SIMULATED_NOTE)
+    doubts = [*(f"Not trustworthy: {reason}" for reason in result.reasons), *describe_accepted(result.how)]
     label = f" [{result.how.runner}{', ' + SIMULATED if result.phone.simulated else ''}]"
-    title = f"{result.file} on {name_phone(result.phone)}{label}"
-    paragraphs = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    title = f"{PurePath(result.file).name} on {name_phone(result.phone)}{label}"
     return (
-        f"<section><h2>{escape(title)}</h2>{paragraphs}"
-        f"<h3>Parts of the network</h3>{_bars(sum_parts(profile.layers), profile, 'Time by part')}"
-        f"<h3>Layers</h3>{_bars(profile.layers, profile, 'Time by layer')}"
-        f"<h3>Slowest operators</h3>{_table(profile)}</section>"
+        f"<section><h2>{escape(title)}</h2>{warnings(doubts)}{paragraphs(notes)}"
+        f"<h3>Time by part of the network</h3>{_bars(sum_parts(profile.layers), profile, 'Time by part')}"
+        f"<h3>Time by layer</h3>{_bars(profile.layers, profile, 'Time by layer')}"
+        f"<h3>The slowest operators</h3>{_table(profile)}</section>"
     )
 
 
@@ -47,8 +58,7 @@ def _bars(times: Sequence[LayerTime], profile: LayerProfile, title: str) -> str:
     if profile.unmatched_ms > 0:
         rows.append(("in no layer surely", profile.unmatched_ms))
     bars = [
-        Bar(name[:_LONGEST_LABEL], ms, escape(f"{format_ms(ms)} ms, {ms / (profile.total_ms or 1):.1%}"))
-        for name, ms in rows
+        Bar(name[:_LONGEST_LABEL], ms, escape(f"{ms:.3f} ms, {ms / (profile.total_ms or 1):.1%}")) for name, ms in rows
     ]
     return draw_bars(bars, title=title, value_width=_VALUE_WIDTH)
 
@@ -56,13 +66,16 @@ def _bars(times: Sequence[LayerTime], profile: LayerProfile, title: str) -> str:
 def _table(profile: LayerProfile) -> str:
     known = [(operator, operator.ms) for operator in profile.operators if operator.ms is not None]
     slowest = sorted(known, key=lambda item: -item[1])[:_OPERATORS]
-    body = "".join(
-        f'<tr><th scope="row">{escape(operator.layer)}</th><td>{operator.work.position}</td>'
-        f"<td>{escape(operator.work.kind)}</td><td>{format_ms(ms)}</td><td>{ms / (profile.total_ms or 1):.1%}</td>"
-        f"<td>{operator.work.multiply_adds / 1e6:.2f}</td></tr>"
+    head = ("layer", "operator number", "kind", "ms", "share", "million multiply-adds")
+    rows = [
+        [
+            operator.layer,
+            str(operator.work.position),
+            operator.work.kind,
+            f"{ms:.3f}",
+            f"{ms / (profile.total_ms or 1):.1%}",
+            f"{operator.work.multiply_adds / 1e6:.2f}",
+        ]
         for operator, ms in slowest
-    )
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("layer", "operator", "kind", "ms", "share", "million multiply-adds")
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    ]
+    return table(head, rows)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 SOURCE = (
     "Published: Ghiasi, Lin, Le, NAS-FPN (CVPR 2019, arXiv 1904.07392), Fig. 9b: CPU of a Pixel 1, photos of 320 x 320 "
-    "pixels, AP on COCO val2017. Read off the figure, to about 0.001 of AP; latencies that are in Table 1 too are "
-    "taken from there. Nothing of it was measured here."
+    "pixels, AP on COCO val2017 (of the SSDLite models the figure has what Table 1 gives for test-dev). Read off the "
+    "figure, to about 0.001 of AP; latencies that are in Table 1 too are taken from there. Threads and cores are not "
+    "told. Nothing of it was measured here."
 )
 
 

@@ -15,6 +15,7 @@ _CHARACTER, _LINE, _MARK = 6.6, 15.0, 5.0  # pixels: mean width of a letter, hei
 _RINGS = (10, 18, 28, 40, 54, 70, 88, 108, 130)  # distances of a label from its point, nearest first
 _DIRECTIONS = tuple(2 * math.pi * step / 16 for step in (0, 8, 15, 1, 7, 9, 14, 2, 6, 10, 13, 3, 5, 11, 12, 4))
 _TICKS = 5
+_EDGE = 0.3  # of a step between round numbers: half a label's height and more
 _FROM_ZERO = 0.3  # an axis whose values begin lower than this share of its end begins at 0
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -37,12 +38,16 @@ class Point:
     interval: tuple[float, float] | None = None
 
 
-def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: str) -> str:
-    """Draws points with their labels; a label for which there is no room is left out."""
+def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: str, least_height: float = 0.0) -> str:
+    """Draws points with their labels; a label for which there is no room is left out.
+
+    Args:
+        least_height: What the y axis spans at least.
+    """
     if not points:
         return ""
     x_ticks = make_span([value for point in points for value in (point.x, *(point.interval or ()))])
-    y_ticks = make_span([point.y for point in points])
+    y_ticks = make_span([point.y for point in points], least_height, _EDGE)
     places = [_to_place(point.x, point.y, x_ticks, y_ticks) for point in points]
     parts = _draw_axes(x_ticks, y_ticks, x_label, y_label)
     whiskers = [_to_place(x, point.y, x_ticks, y_ticks) for point in points for x in point.interval or ()]
@@ -59,18 +64,25 @@ def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: s
     return make_svg(parts, height=_HEIGHT, title=title, spoken=spoken)
 
 
-def make_span(values: Sequence[float]) -> list[float]:
-    """Returns round numbers around all values, from 0 if the least of them is small beside the largest."""
+def make_span(values: Sequence[float], least: float = 0.0, edge: float = 0.0) -> list[float]:
+    """Returns round numbers around all values, from 0 if the least of them is small beside the largest.
+
+    Args:
+        least: What they span at least.
+        edge: How far values stay from both ends, but from 0, in steps between the numbers: room for labels.
+    """
     low, high = min(values), max(values)
     if low < _FROM_ZERO * high:
         low = min(low, 0.0)
-    if low == high:
+    if low == high and not least:
         low, high = low - abs(low) / 10 - 1e-3, high + abs(high) / 10 + 1e-3
+    missing = max(least - (high - low), 0.0) / 2
+    low, high = low - missing, high + missing
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    first = math.floor(low / step + 1e-9)
-    last = math.ceil(high / step - 1e-9)
+    first = math.floor((low / step - edge if low else 0.0) + 1e-9)
+    last = math.ceil(high / step + edge - 1e-9)
     return [round(step * number, 12) for number in range(first, last + 1)]
 
 

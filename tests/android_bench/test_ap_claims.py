@@ -86,8 +86,13 @@ def test_two_records_that_disagree():
 )
 def test_what_says_no_ap(tmp_path, text):
     (tmp_path / "e.json").write_text(text)
-    with pytest.raises(ClaimError, match=r"AP (from|in) .*e\.json"):
+    with pytest.raises(ClaimError, match=r"(no AP in .*e\.json|e\.json is no JSON).*; expected what `eval --json`"):
         read_claims([tmp_path / "e.json"])
+
+
+def test_what_cannot_be_read(tmp_path):
+    with pytest.raises(ClaimError, match=r"cannot read .*results\.json: No such file or directory; expected what"):
+        read_claims([tmp_path])
 
 
 def test_a_tflite_without_certificate(tmp_path):

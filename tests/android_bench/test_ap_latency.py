@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nasfpn_lite.android_bench.ap_claims import Claim
-from nasfpn_lite.android_bench.ap_latency import keep_latest, read_sessions, render_ap_latency
+from nasfpn_lite.android_bench.ap_latency import match, read_sessions, render_ap_latency
 from nasfpn_lite.android_bench.checked_json import RecordError
 from nasfpn_lite.android_bench.record_files import write_record
 from nasfpn_lite.android_bench.session_options import SessionError
@@ -27,7 +27,7 @@ def test_own_and_published_points():
     assert page.count('class="published"') == 11 + 1
     assert page.count('class="dot series0"') == 2 + 2 + 1
     assert "published: Pixel 1, COCO val2017" in page
-    assert "<td>0.250</td><td>10.05</td><td>9.90 to 10.30</td><td>bccd test: e.json (same name)</td>" in page
+    assert '<td>10.05</td><td>9.90 to 10.30</td><td class="words">bccd test: e.json (same name)</td>' in page
 
 
 @pytest.mark.parametrize("simulated", [True, False])
@@ -45,7 +45,7 @@ def test_each_phone_has_a_series_and_a_chart():
 
 def test_files_without_ap_and_without_latency_are_named():
     page = render_ap_latency([make_result(BASE, reasons=["hot"])], CLAIMS[:1])
-    assert "not trustworthy: a.tflite." in page
+    assert "not trustworthy: a.tflite on Pixel (FAKE0001, simulated)." in page
     assert page.count('class="dot') == 1  # in the legend
     page = render_ap_latency([RESULT], CLAIMS[:1])
     assert "no AP of them is recorded: b.tflite. `nasfpn-lite eval" in page
@@ -56,12 +56,20 @@ def test_a_name_that_two_files_have_tells_nothing():
     assert "no AP of them is recorded: a.tflite, b.tflite." in render_ap_latency([RESULT, on("B", other)], CLAIMS)
 
 
-def test_only_the_latest_of_equal_sessions():
+def test_of_what_was_measured_again_only_the_latest_counts():
     old = replace(RESULT, origin=replace(RESULT.origin, finished="2025-01-01T00:00:00Z"))
-    assert keep_latest([RESULT, old]) == (RESULT,)
-    assert len(keep_latest([old, on("B")])) == 2
-    assert len(keep_latest([old, replace(RESULT, how=replace(RESULT.how, threads=2))])) == 2
-    assert len(keep_latest([old, make_result(BASE)])) == 2  # other files
+    assert [item.result for item in match([old, RESULT], [])] == [RESULT, RESULT]  # two files
+    assert len(match([old, on("B")], [])) == 4
+    assert len(match([old, replace(RESULT, how=replace(RESULT.how, threads=2))], [])) == 4
+    alone = make_result(BASE, reasons=["hot"])
+    assert [item.result for item in match([old, alone], [])] == [alone, old]  # b was not measured again
+
+
+def test_sessions_are_read_oldest_first(tmp_path):
+    old = replace(RESULT, origin=replace(RESULT.origin, finished="2025-01-01T00:00:00Z"))
+    write_record(tmp_path / "a.json", RESULT)
+    write_record(tmp_path / "b.json", old)
+    assert read_sessions([tmp_path]) == (old, RESULT)
 
 
 def test_sessions_are_read_from_folders_with_other_files_in_them(tmp_path):
@@ -77,7 +85,7 @@ def test_sessions_are_read_from_folders_with_other_files_in_them(tmp_path):
 
 
 def test_a_folder_without_sessions(tmp_path):
-    with pytest.raises(SessionError, match="expected JSON files of `android bench`, got none"):
+    with pytest.raises(SessionError, match="expected JSON of `android bench` without --sustained in .*, got none"):
         read_sessions([tmp_path])
 
 

@@ -39,10 +39,21 @@ def test_tables(capsys):
     code, out, _ = run(capsys, "tiny.tflite", "--from", "small.json", "large.json", "--rules")
     assert code == 0
     assert out.startswith("predicted, not measured, for Pixel (Pixel/build), cores 08, threads: 1, nasfpn_runner")
-    assert "tiny.tflite  7.87            7.87-7.87  67% of such files" in out
+    assert "tiny.tflite  7.87            7.87 to 7.87  67% of such files" in out
     assert "small  3.94           3.94            +0.0%" in out
     assert "CONV_2D 3x3 float" in out
-    assert "a run takes 1.000 times its operators" in out
+    assert "a run takes 1.000 times the sum of these rules" in out
+
+
+def test_profiles_of_a_folder(folder, capsys):
+    (folder / "ap.json").write_text('{"AP": 0.5}')
+    code, out, _ = run(capsys, "tiny.tflite", "--from", ".")
+    assert (code, "tiny.tflite  7.87" in out) == (0, True)
+    (folder / "empty").mkdir()
+    code, _, err = run(capsys, "tiny.tflite", "--from", "empty")
+    assert (code, "android profile`, in empty, got none" in err) == (2, True)
+    (folder / "cut.json").write_text('{"schema": ')
+    assert run(capsys, "tiny.tflite", "--from", ".")[0] == 2
 
 
 def test_json(capsys):

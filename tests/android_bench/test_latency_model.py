@@ -156,3 +156,13 @@ def test_a_rule_in_numbers():
     rule = KindRule(ADD, 2e-6, 1e-6, 0.5, 3, (0, 10), (0, 10))
     assert rule.predict_ms(work(ADD, 10**6, 2 * 10**6)) == pytest.approx(4.5)
     assert rule.find_outside(work(ADD, 10, 10)) == ()
+
+
+def test_rules_that_miss_the_sum_are_set_right_by_the_factor():
+    def small(file):  # ten small operators that the large one's rule would make slower than they are
+        return make_result(file, [(CONV, 10**8, 1, 10.0), *[(CONV, 10**6, 1, 0.01)] * 10])
+
+    model = fit_model([small("a"), small("b")])
+    works = [work(CONV, 10**8, 1), *[work(CONV, 10**6, 1, place) for place in range(1, 11)]]
+    assert sum(model.rules[CONV].predict_ms(item) for item in works) > 10.5
+    assert predict(model, works).latency_ms == pytest.approx(10.1)

@@ -9,12 +9,12 @@ WORKS = [("CONV_2D int8", 2_000_000, 100, 3.0), ("ADD int8", 0, 100, 1.0), ("PAD
 
 
 def test_what_stands_on_it():
-    page = make_profile_page([make_result("<a>.tflite", WORKS, overhead_ms=0.5)])
+    page = make_profile_page([make_result("folder/<a>.tflite", WORKS, overhead_ms=0.5)])
     assert "&lt;a&gt;.tflite on Pixel (S) [nasfpn_runner]" in page
-    assert "A run takes 4.50 ms without the profiler; its rows add up to 4.00 ms." in page
+    assert "A run takes 4.50 ms without the profiler; the rows of the profile add up to 4.00 ms, which" in page
     assert "backbone block 0</text>" in page
-    assert "4.00 ms, 100.0%" in page
-    assert "<td>CONV_2D int8</td><td>3.00</td><td>75.0%</td><td>2.00</td>" in page
+    assert "4.000 ms, 100.0%" in page
+    assert '<td class="words">CONV_2D int8</td><td>3.000</td><td>75.0%</td><td>2.00</td>' in page
     assert "PAD int8" not in page  # it has no time of its own
     assert "in no layer surely" not in page
     assert "simulated" not in page
@@ -22,10 +22,15 @@ def test_what_stands_on_it():
 
 def test_doubts_and_simulated_phones_show():
     result = make_result("a.tflite", WORKS, unmatched_ms=4.0, reasons=("too hot",))
-    result = replace(result, phone=replace(result.phone, simulated=True))
+    result = replace(
+        result,
+        phone=replace(result.phone, simulated=True, notes=("charging",)),
+        how=replace(result.how, accepted=("busy",)),
+    )
     page = make_profile_page([result, make_result("b.tflite", WORKS)])
-    assert "Not trustworthy: too hot" in page
+    assert '<p class="note warning">Not trustworthy: too hot</p>' in page
+    assert "in spite of these doubts, if they came up: busy" in page and "charging" in page
     assert "[nasfpn_runner, simulated]" in page
     assert "This is a simulated phone" in page
-    assert "4.00 ms, 50.0%" in page and "in no layer surely" in page
+    assert "4.000 ms, 50.0%" in page and "in no layer surely" in page
     assert page.count("<section>") == 2

@@ -29,9 +29,23 @@ def test_axes_begin_and_end_at_round_numbers(values, ticks):
 
 def test_a_point_lies_where_its_values_say():
     picture = draw(Point(0, 0, "a", 0), Point(100, 1, "b", 0))
-    # The plot reaches from 60 to 624 across and from 334 up to 28.
+    # The plot reaches from 60 to 624 across and from 334 up to 28, where it shows 1.2.
     assert '<circle cx="60.0" cy="334.0"' in picture
-    assert '<circle cx="624.0" cy="28.0"' in picture
+    assert '<circle cx="624.0" cy="79.0"' in picture
+
+
+def test_heights_stay_off_the_edges_so_that_labels_have_room():
+    assert make_span([0.221, 0.263], edge=0.3) == [0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27]
+    assert make_span([0.221, 0.263], edge=0.05) == [0.22, 0.23, 0.24, 0.25, 0.26, 0.27]
+    assert make_span([0.0, 1.0], edge=0.3) == [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2]
+    published = [Point(190, 0.223, "SSDLite MnasNet", PUBLISHED), Point(200, 0.221, "SSDLite MobileNetV2", PUBLISHED)]
+    assert ">SSDLite MobileNetV2</text>" in draw(*published, Point(285, 0.263, "NAS-FPNLite 7@64", PUBLISHED))
+
+
+def test_small_differences_do_not_look_large():
+    assert make_span([0.5695, 0.5688], 0.02) == [0.555, 0.56, 0.565, 0.57, 0.575, 0.58]
+    assert make_span([0.5, 0.5], 0.02) == [0.49, 0.495, 0.5, 0.505, 0.51]
+    assert make_span([0.2, 0.3], 0.02) == make_span([0.2, 0.3])
 
 
 def test_published_points_are_drawn_in_another_way():
