@@ -203,7 +203,7 @@ def _to_row(item: Measured) -> list[str]:
     return [
         name_phone(item.result.phone),
         "–" if ap is None else f"{ap.ap:.3f}",
-        "not trustworthy" if file.latency_ms_p50 is None else format_ms(file.latency_ms_p50),
+        "–" if file.latency_ms_p50 is None else format_ms(file.latency_ms_p50),
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])}",
         "–" if ap is None else f"{ap.photos}: {ap.where}",
     ]

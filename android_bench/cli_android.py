@@ -16,7 +16,10 @@ VERBS = {
         "nasfpn_lite.android_bench.cli_android_profile",
         "where the time of a .tflite file goes, layer by layer",
     ),
-    "predict": ("nasfpn_lite.android_bench.cli_android_predict", "what a .tflite would take, from profiles of others"),
+    "predict": (
+        "nasfpn_lite.android_bench.cli_android_predict",
+        "latency of a .tflite file without the phone, from profiles of others",
+    ),
 }
 
 

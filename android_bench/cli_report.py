@@ -1,7 +1,8 @@
 """Write report.html of a run folder again, from what it holds; with --android, add AP against latency on phones.
 
 The latencies come from what `android bench` wrote. AP comes from results.json of the run, from the certificates inside
-the measured files, and from --ap: what `eval --json` or `android eval --json` printed.
+the measured files, and from --ap: what `eval --json` or `android eval --json` printed. Without RUN, the page lies
+beside the JSON of `android bench`. Prints the path of the page.
 """
 
 import argparse

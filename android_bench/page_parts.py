@@ -6,7 +6,7 @@ from html import escape
 from os.path import commonprefix
 from pathlib import PurePath
 
-_LONGEST_LABEL = 24  # characters that a chart has room for
+_LONGEST_LABEL = 22  # characters that a chart has room for
 _LONGEST_FIGURE = 30  # characters; longer cells of a table may take several lines
 _FIGURE = re.compile(r"–|[+-]?\d.*")
 

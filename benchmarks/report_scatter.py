@@ -118,14 +118,25 @@ def place_labels(places: Sequence[Place], labels: Sequence[str], whiskers: Seque
     Returns:
         None for a label without room, and for an empty one.
     """
-    found: list[Box | None] = []
+    across = sorted(range(len(places)), key=places.__getitem__)
+    orders = (range(len(places)), across, across[::-1])
+    tries = [_place_in_order(order, places, labels, whiskers) for order in orders]
+    return max(tries, key=lambda boxes: sum(box is not None for box in boxes))
+
+
+def _place_in_order(
+    order: Sequence[int], places: Sequence[Place], labels: Sequence[str], whiskers: Sequence[Place]
+) -> list[Box | None]:
+    """Gives each label the nearest room that those before it leave."""
+    found: list[Box | None] = [None] * len(places)
     lines: list[list[Place]] = []
-    for place, label in zip(places, labels, strict=True):
+    for index in order:
+        place, label = places[index], labels[index]
         taken = [box for box in found if box is not None]
         others = [other for other in (*places, *whiskers) if other != place]
         boxes = _boxes_around(place, label) if label else ()
         box = next((box for box in boxes if _is_free(box, place, taken, lines, others)), None)
-        found.append(box)
+        found[index] = box
         if box is not None:
             lines.append(_line_to(place, box))
     return found

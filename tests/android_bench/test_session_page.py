@@ -65,8 +65,8 @@ def test_hostile_texts_are_only_text():
 def test_long_names_are_cut_in_the_middle():
     result = replace(RESULT, files=(replace(RESULT.files[0], file=f"x/{'y' * 40}_int8.tflite"), RESULT.files[1]))
     labels = re.findall(r'class="label end">([^<]*)<', make_page([result]))
-    assert labels[0] == "y" * 11 + "…" + "y" * 7 + "_int8"
-    assert len(labels[0]) == 24
+    assert labels[0] == "y" * 10 + "…" + "y" * 6 + "_int8"
+    assert len(labels[0]) == 22
 
 
 def test_what_nobody_may_overlook():

@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from nasfpn_lite.benchmarks.report_scatter import PUBLISHED, Point, draw_legend, draw_points, make_span, place_labels
+from nasfpn_lite.benchmarks.report_scatter import (
+    PUBLISHED,
+    Point,
+    _place_in_order,
+    draw_legend,
+    draw_points,
+    make_span,
+    place_labels,
+)
 
 
 def draw(*points):
@@ -81,6 +89,13 @@ def test_labels_of_a_crowd_do_not_overlap():
     assert all(box is not None for box in boxes)
     assert not any(overlap(boxes[i], boxes[j]) for i in range(12) for j in range(i))
     assert not any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes for x, y in places)
+
+
+def test_another_order_is_tried_where_labels_take_each_others_room():
+    places = [(550, 316), (530, 324), (590, 308), (530, 300)]  # near the lower right corner
+    labels = ["x" * length for length in (21, 45, 55, 38)]
+    assert None in _place_in_order(range(4), places, labels, ())
+    assert None not in place_labels(places, labels)
 
 
 def test_a_label_without_room_is_left_out():
