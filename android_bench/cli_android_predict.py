@@ -119,7 +119,8 @@ def _describe(
 def _to_row(path: Path, prediction: Prediction) -> tuple[str, str, str | None, str | None]:
     interval = prediction.interval_ms
     text = None if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])}"
-    coverage = None if prediction.coverage is None else f"{prediction.coverage:.0%} of such files"
+    known = None if prediction.coverage is None else f"{prediction.coverage:.0%} of such files"
+    coverage = "not known, see below" if prediction.doubts else known
     return str(path), format_ms(prediction.latency_ms), text, coverage
 
 

@@ -14,6 +14,7 @@ from nasfpn_lite.android_bench.profile_record import OperatorWork, ProfileResult
 from nasfpn_lite.errors import UserError
 
 LEAST_FILES = 2
+NEGLIGIBLE = 0.001  # of the predicted time
 RANGE_TOLERANCE = 1.05  # how far beyond what was measured still counts as measured
 
 
@@ -98,8 +99,8 @@ class Prediction:
 
     Attributes:
         latency_ms: Without the operators of unknown kinds.
-        interval_ms: As wide as the largest error of the cross-validation; None where there is none.
-        coverage: Share of files like those measured that fall into the interval.
+        interval_ms: As wide as the largest error of the cross-validation; None where there is none, or operators lack.
+        coverage: Share of files like those measured that fall into the interval; None where there are doubts.
         operators_ms: Of each operator that there is a rule for, by its position; they add up to latency_ms.
         doubts: Where it goes beyond what was measured, in words; empty if nowhere.
     """
@@ -157,13 +158,14 @@ def predict(model: LatencyModel, works: Sequence[OperatorWork]) -> Prediction:
     }
     latency_ms = sum(times.values())
     errors = model.errors
-    widest = max((abs(error) for error in errors), default=None)
+    doubts = tuple(_find_doubts(model, works, times))
+    spread = math.exp(max(map(abs, errors))) if errors and len(times) == len(works) else None
     return Prediction(
         latency_ms=latency_ms,
-        interval_ms=None if widest is None else (latency_ms / math.exp(widest), latency_ms * math.exp(widest)),
-        coverage=len(errors) / (len(errors) + 1) if errors else None,
+        interval_ms=None if spread is None else (latency_ms / spread, latency_ms * spread),
+        coverage=len(errors) / (len(errors) + 1) if errors and not doubts else None,
         operators_ms=times,
-        doubts=tuple(_find_doubts(model, works, times)),
+        doubts=doubts,
     )
 
 
@@ -180,8 +182,10 @@ def _find_doubts(model: LatencyModel, works: Sequence[OperatorWork], times: Mapp
     counts = Counter(work.kind for work in works)
     total_ms = sum(times.values()) or 1.0
     for (kind, text), found in outside.items():
-        share = f"{sum(found) / total_ms:.1%} of the predicted time"
-        yield f"{kind}: {text} ({len(found)} of {counts[kind]} operators, {share})"
+        share = sum(found) / total_ms
+        if share < NEGLIGIBLE and text.startswith("fewer"):
+            continue  # small operators take hardly more than the smallest that was measured
+        yield f"{kind}: {text} ({len(found)} of {counts[kind]} operators, {share:.1%} of the predicted time)"
 
 
 def _fit(results: Sequence[ProfileResult]) -> tuple[dict[str, KindRule], float]:
