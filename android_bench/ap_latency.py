@@ -8,10 +8,11 @@ from html import escape
 from pathlib import Path, PurePath
 
 from nasfpn_lite.android_bench.ap_claims import Claim, KnownAp, find_ap, read_certified
-from nasfpn_lite.android_bench.page_parts import base_names, paragraphs, shorten, table
+from nasfpn_lite.android_bench.page_parts import base_names, paragraphs, shorten, table, warnings
 from nasfpn_lite.android_bench.page_words import (
     SIMULATED,
     SIMULATED_NOTE,
+    describe_accepted,
     describe_how,
     format_ms,
     name_phone,
@@ -116,6 +117,7 @@ def render_ap_latency(results: Sequence[SessionResult], claims: Sequence[Claim])
     parts = [
         _draw(every, TITLE),
         draw_legend(legend),
+        warnings(_list_accepted(measured)),
         paragraphs(["The points have their names in the charts below." * apart, SOURCE, *_describe_limits(measured)]),
     ]
     for series, name in enumerate(names):
@@ -153,6 +155,13 @@ def _to_point(item: Measured, label: str, series: int) -> Point | None:
     if item.result.phone.simulated:
         label = f"{label} ({SIMULATED})"
     return Point(item.file.latency_ms_p50, item.ap.ap, label, series, item.file.latency_ms_ci)
+
+
+def _list_accepted(measured: Sequence[Measured]) -> list[str]:
+    """Says on which phones the user put doubts aside."""
+    results = [item.result for item in measured if item.ap and item.file.latency_ms_p50 is not None]
+    found = [f"{name_phone(result.phone)}: {text}" for result in results for text in describe_accepted(result.how)]
+    return list(dict.fromkeys(found))
 
 
 def _describe_limits(measured: Sequence[Measured]) -> list[str]:

@@ -37,6 +37,15 @@ def test_simulated_phones_are_called_so(simulated):
     assert ("nothing about any phone" in page) == simulated
 
 
+def test_doubts_that_were_put_aside_are_named_once_per_phone():
+    accepted = replace(RESULT, how=replace(RESULT.how, accepted=("busy",)))
+    assert (
+        render_ap_latency([accepted], CLAIMS).count("Pixel (FAKE0001, simulated): Figures are given in spite of") == 1
+    )
+    assert "in spite of" not in render_ap_latency([RESULT], CLAIMS)
+    assert "in spite of" not in render_ap_latency([accepted], [])  # nothing of it is drawn
+
+
 def test_each_phone_has_a_series_and_a_chart():
     page = render_ap_latency([on("A"), on("B")], CLAIMS)
     assert page.count("<h3>") == 2
