@@ -35,6 +35,7 @@ class Layer:
 
 SUPPRESSION = Layer("suppression", "suppression")  # what a detect file appends
 OUTPUTS = Layer("outputs", "outputs")
+KINDS = "operators"  # the part of all layers of a file that does not tell its network
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def name_layers(path: Path) -> LayeredGraph:
     try:
         metadata = read_metadata(content)
     except UserError:
-        kinds = {place: Layer("operators", operator.name) for place, operator in enumerate(view.operators)}
+        kinds = {place: Layer(KINDS, operator.name) for place, operator in enumerate(view.operators)}
         return LayeredGraph(view, kinds, tuple(sorted(set(kinds.values()), key=lambda layer: layer.name)))
     from nasfpn_lite.converters.parity_stages import list_stages
 

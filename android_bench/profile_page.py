@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import PurePath
 
-from nasfpn_lite.android_bench.layers import LayerTime, sum_parts
+from nasfpn_lite.android_bench.layers import KINDS, LayerTime, sum_parts
 from nasfpn_lite.android_bench.page_parts import paragraphs, table, warnings
 from nasfpn_lite.android_bench.page_words import (
     SIMULATED,
@@ -19,7 +19,7 @@ from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult
 from nasfpn_lite.benchmarks.report_charts import Bar, draw_bars
 from nasfpn_lite.benchmarks.report_page import fill_page
 
-_VALUE_WIDTH = 130
+_VALUE_WIDTH = 160
 _LONGEST_LABEL = 28
 _OPERATORS = 30  # of the slowest, in the table
 
@@ -36,7 +36,7 @@ def _render(result: ProfileResult) -> str:
         f"{describe_how(result.phone, result.how)}; {result.how.rounds} turns with the profiler and as many without; "
         f"finished {to_words(result.origin.finished)}",
         f"A run takes {format_ms(result.latency_ms)} ms without the profiler; the rows of the profile add up to "
-        f"{format_ms(profile.total_ms)} ms, which shares are of.",
+        f"{format_ms(profile.total_ms)} ms, of which the shares are.",
         *profile.problems,
         *result.phone.notes,
     ]
@@ -47,9 +47,19 @@ def _render(result: ProfileResult) -> str:
     title = f"{PurePath(result.file).name} on {name_phone(result.phone)}{label}"
     return (
         f"<section><h2>{escape(title)}</h2>{warnings(doubts)}{paragraphs(notes)}"
-        f"<h3>Time by part of the network</h3>{_bars(sum_parts(profile.layers), profile, 'Time by part')}"
-        f"<h3>Time by layer</h3>{_bars(profile.layers, profile, 'Time by layer')}"
+        f"{_render_parts(profile)}"
         f"<h3>The slowest operators</h3>{_table(profile)}</section>"
+    )
+
+
+def _render_parts(profile: LayerProfile) -> str:
+    parts = sum_parts(profile.layers)
+    if all(part.part == KINDS for part in parts):
+        title = "Time by kind of operator"
+        return f"<h3>{title}</h3>{_bars(profile.layers, profile, title)}"
+    return (
+        f"<h3>Time by part of the network</h3>{_bars(parts, profile, 'Time by part')}"
+        f"<h3>Time by layer</h3>{_bars(profile.layers, profile, 'Time by layer')}"
     )
 
 

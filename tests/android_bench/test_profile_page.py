@@ -11,7 +11,7 @@ WORKS = [("CONV_2D int8", 2_000_000, 100, 3.0), ("ADD int8", 0, 100, 1.0), ("PAD
 def test_what_stands_on_it():
     page = make_profile_page([make_result("folder/<a>.tflite", WORKS, overhead_ms=0.5)])
     assert "&lt;a&gt;.tflite on Pixel (S) [nasfpn_runner]" in page
-    assert "A run takes 4.50 ms without the profiler; the rows of the profile add up to 4.00 ms, which" in page
+    assert "A run takes 4.50 ms without the profiler; the rows of the profile add up to 4.00 ms, of which" in page
     assert "backbone block 0</text>" in page
     assert "4.000 ms, 100.0%" in page
     assert '<td class="words">CONV_2D int8</td><td>3.000</td><td>75.0%</td><td>2.00</td>' in page
@@ -34,3 +34,12 @@ def test_doubts_and_simulated_phones_show():
     assert "This is a simulated phone" in page
     assert "4.000 ms, 50.0%" in page and "in no layer surely" in page
     assert page.count("<section>") == 2
+
+
+def test_a_file_that_does_not_tell_its_network():
+    known = make_result("a.tflite", WORKS)
+    layers = tuple(replace(layer, part="operators", name="CONV_2D") for layer in known.profile.layers)
+    page = make_profile_page([replace(known, profile=replace(known.profile, layers=layers))])
+    assert "<h3>Time by kind of operator</h3>" in page
+    assert "by part of the network" not in page
+    assert "<h3>Time by part of the network</h3>" in make_profile_page([known])
