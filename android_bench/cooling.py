@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import Conditions, Doubt, find_doubts
+from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.doubts import Doubt, find_doubts
 from nasfpn_lite.android_bench.turn_watch import TurnWatch, find_watch_doubts
 from nasfpn_lite.errors import UserError
 

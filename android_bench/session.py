@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.conditions import HOT_C, Conditions, find_notes, read_conditions
+from nasfpn_lite.android_bench.conditions import Conditions, read_conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace
+from nasfpn_lite.android_bench.doubts import HOT_C, find_notes
 from nasfpn_lite.android_bench.figures import split_rounds, summarize
 from nasfpn_lite.android_bench.journal import FOLDER, START, Journal
 from nasfpn_lite.android_bench.model_files import ModelFile

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import DOUBT_CODES, HOT_C
+from nasfpn_lite.android_bench.doubts import DOUBT_CODES, HOT_C
 from nasfpn_lite.errors import UserError
 
 LEAST_ROUNDS = 5

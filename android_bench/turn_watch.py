@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import Doubt
+from nasfpn_lite.android_bench.doubts import Doubt
 from nasfpn_lite.android_bench.topology import CPU_FOLDER, to_mask
 
 FEWEST_SAMPLES = 3  # below them, a median may be the clock's way up

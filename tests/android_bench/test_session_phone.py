@@ -132,6 +132,14 @@ def test_battery_saver(adb, start_phone, runner, files):
     assert phone.read_notes("taskset") == []
 
 
+def test_a_low_battery(adb, start_phone, runner, files):
+    phone = start_phone()
+    phone.set_dumpsys("battery", "  USB powered: false\n  level: 12\n  temperature: 271\n")
+    result = measure(Device(adb, phone.serial), files, runner, QUICK)
+    assert result.reasons == ("the battery is at 12 %, below 20 %, and not charging: charge it first",)
+    assert phone.read_notes("taskset") == []
+
+
 def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
     phone, journal = start_phone(), tmp_path / "journal"
 
