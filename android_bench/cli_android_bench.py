@@ -33,7 +33,7 @@ from nasfpn_lite.android_bench.session_page import (
     name_phone,
 )
 from nasfpn_lite.android_bench.sustained import measure_sustained
-from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.android_bench.sustained_record import SustainedResult, describe_throttling
 from nasfpn_lite.benchmarks.statistics import CONFIDENCE
 from nasfpn_lite.cli.common import add_json_argument, positive_float
 from nasfpn_lite.cli.output import Cell, format_table, print_json
@@ -163,4 +163,5 @@ def _describe_sustained(result: SustainedResult) -> list[str]:
         [file.file, format_ms(file.first_ms), format_ms(file.last_ms), f"{file.slowdown:.2f}", file.runner]
         for file in result.files
     ]
-    return ([format_table(headers, rows)] if rows else []) + describe_ranking(result)
+    lines = [format_table(headers, rows)] if rows else []
+    return [*lines, *describe_ranking(result), *describe_throttling(result.cycles)]

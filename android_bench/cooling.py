@@ -27,6 +27,10 @@ class Pace:
         """Returns seconds since some fixed moment."""
         return time.monotonic()
 
+    def stop(self) -> None:
+        """Ends this wait and all later ones."""
+        self._stop.set()
+
     def wait(self, seconds: float) -> None:
         """Waits; returns at once with an error if the session is to stop.
 

@@ -9,7 +9,7 @@ from nasfpn_lite.android_bench.compare_files import FileRatio, compare_all, find
 from nasfpn_lite.android_bench.conditions import Conditions
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.records import FileFigures, HowMeasured, Phone, SessionResult
-from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.android_bench.sustained_record import SustainedResult, describe_throttling
 from nasfpn_lite.benchmarks.report_charts import Bar, Line, draw_bars, draw_lines
 from nasfpn_lite.benchmarks.report_page import fill_page
 
@@ -173,7 +173,8 @@ def _render_drifts(result: SustainedResult) -> str:
         ]
         for file in result.files
     ]
-    return (table(head, rows) if rows else "") + paragraphs(describe_ranking(result))
+    notes = [*describe_ranking(result), *describe_throttling(result.cycles)]
+    return (table(head, rows) if rows else "") + paragraphs(notes)
 
 
 def describe_ranking(result: SustainedResult) -> list[str]:

@@ -17,6 +17,7 @@ from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.android_bench.runners import RunnerError, find_own_runner
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.cli import main
 from tests.tiny_tflite import make_tiny_tflite
 
@@ -98,6 +99,22 @@ def test_throttling_that_ends_before_the_turn_does(adb, start_phone, runner, fil
     reason = "throttled during the run: the cores might run at 50% of their clock only"
     assert [item.reasons for item in result.discarded] == [(f"{files[0].name}: {reason}",)]
     assert [item.attempt for item in result.rounds] == [1, 2, 1, 1, 1]
+    assert left_on(phone) == []
+
+
+def test_throttling_in_a_lasting_load(adb, start_phone, runner, files):
+    phone = start_phone()
+
+    def progress(text):
+        if text.startswith("0.0 of"):  # the first cycle is over
+            phone.write_sys(f"{CPU7}/scaling_max_freq", 1401000)
+
+    options = replace(QUICK, min_s=0.5)
+    control = Control(progress=progress)
+    result = measure_sustained(Device(adb, phone.serial), files[:1], runner, options, minutes=1e-4, control=control)
+    assert (result.verdict, result.reasons) == ("trustworthy", ())
+    assert [cycle.is_throttled() for cycle in result.cycles] == [False, True]
+    assert result.cycles[1].watches[0].allowed_share_lowest == 0.5
     assert left_on(phone) == []
 
 
