@@ -1,7 +1,7 @@
 """Measure .tflite files on all attached phones at once, in interleaved rounds, one thread on one big core by default.
 
 Writes one JSON file for each phone and a page. Exit code 0: all figures are trustworthy; 1: some are not; 2: a phone or
-a file failed. A session that was cut short goes on where it ended when the same command is run again.
+a file failed; 130: interrupted. A session that was cut short goes on where it ended when the same command is run again.
 """
 
 import argparse
@@ -14,9 +14,8 @@ from nasfpn_lite.android_bench.cli_common import (
     add_phone_arguments,
     add_runner_arguments,
     add_session_arguments,
-    run_fleet,
-    say_kept,
 )
+from nasfpn_lite.android_bench.cli_fleet import report_errors, run_fleet
 from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
 from nasfpn_lite.android_bench.fleet import Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
@@ -100,16 +99,6 @@ def to_data(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             for outcome in outcomes
         ]
     }
-
-
-def report_errors(outcomes: Sequence[Outcome]) -> None:
-    """Says where the results lie, and which phones failed and why."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            logger.error("error: %s: %s", outcome.serial, outcome.error)
-            say_kept(outcome.serial, outcome.kept_rounds)
-        else:
-            logger.info("%s: %s", outcome.serial, outcome.file)
 
 
 def describe_result(result: AnyResult) -> str:

@@ -7,13 +7,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.cli_android_bench import report_errors
 from nasfpn_lite.android_bench.cli_common import (
     add_phone_arguments,
     add_runner_arguments,
     add_session_arguments,
-    run_fleet,
 )
+from nasfpn_lite.android_bench.cli_fleet import report_errors, run_fleet
 from nasfpn_lite.android_bench.compare_files import CompareError, FileRatio, compare_rounds, find_file, find_slow_int8
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files

@@ -11,6 +11,7 @@ from nasfpn_lite.android_bench.turn_watch import TurnWatch, find_watch_doubts
 from nasfpn_lite.errors import UserError
 
 POLL_S = 10.0
+STOPPED = "the session was stopped; the same command goes on where it ended"
 
 
 class SessionStopped(UserError):
@@ -38,7 +39,7 @@ class Pace:
             SessionStopped: It is to stop.
         """
         if self._stop.wait(seconds):
-            raise SessionStopped("the session was stopped; the same command goes on where it ended")
+            raise SessionStopped(STOPPED)
 
 
 @dataclass(frozen=True)
