@@ -1,7 +1,12 @@
 """Sessions on simulated phones: a real adb and adbd, our own runner, a real .tflite; and what may go wrong."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +17,7 @@ pytest.importorskip("nasfpn_lite.android_bench.runners")
 
 from nasfpn_lite.android_bench.adb import DeviceLostError
 from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.fleet import Place, measure_fleet
 from nasfpn_lite.android_bench.model_files import read_model_files
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.android_bench.runners import RunnerError, find_own_runner
@@ -173,6 +179,52 @@ def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
     result = measure(device, files, runner, QUICK, control=Control(journal))
     assert len(masks_of(phone)) - turns == 2 + 6  # warm-ups, and the rounds that were missing
     assert [item.attempt for item in result.rounds] == [1, 1, 2, 1, 1]
+    assert left_on(phone) == []
+
+
+def test_one_of_two_phones_is_lost(adb, start_phone, runner, files, tmp_path):
+    phones = {phone.serial: phone for phone in (start_phone(), start_phone())}
+    stays, lost = phones
+    places = [Place(tmp_path / "out", serial) for serial in phones]
+
+    def run(place):
+        def pull(text):
+            if place.serial == lost and text.startswith("round 3 of 5:") and not missing:
+                phones[lost].unplug()
+
+        control = Control(place.journal, progress=pull)
+        return measure(Device(adb, place.serial), files, runner, QUICK, control=control)
+
+    missing: list[str] = []
+    good, bad = measure_fleet(places, run, stop=threading.Event())
+    assert (good.exit_code, bad.exit_code, bad.kept_rounds) == (0, 2, 2)
+    assert isinstance(bad.error, DeviceLostError)
+    turns = {serial: len(masks_of(phone)) for serial, phone in phones.items()}
+    phones[lost].plug_in()
+    missing.append(lost)
+    again, resumed = measure_fleet(places, run, stop=threading.Event())
+    assert (again.file, resumed.exit_code) == (good.file, 0)
+    assert len(masks_of(phones[stays])) == turns[stays] == 12
+    assert len(masks_of(phones[lost])) - turns[lost] == 2 + 6  # warm-ups, and the rounds that were missing
+    assert [left_on(phone) for phone in phones.values()] == [[], []]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_on_the_phone(adb_server, start_phone, runner, files, tmp_path, number):
+    phone = start_phone()
+    words = ["android", "bench", files[0].name, "-s", phone.serial, "--runner", "nasfpn_runner", "--min-seconds", "60"]
+    command = [sys.executable, "-m", "nasfpn_lite", *words, "--wait-minutes", "0", "--accept", "busy"]
+    environment = {**os.environ, **adb_server.environment, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while not any("nasfpn_runner" in note and "--num_runs=50" in note for note in phone.read_notes("taskset")):
+            time.sleep(0.05)  # until the first turn, which would take a minute
+            assert process.poll() is None
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted")
     assert left_on(phone) == []
 
 
