@@ -153,4 +153,4 @@ def _describe_sustained(result: SustainedResult) -> list[str]:
         for file in result.files
     ]
     lines = [format_table(headers, rows)] if rows else []
-    return [*lines, *describe_ranking(result), *describe_throttling(result.cycles)]
+    return [*lines, *describe_ranking(result), *describe_throttling(result)]

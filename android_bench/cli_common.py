@@ -71,6 +71,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         default="on",
         help="`runner` says nothing to the runner: some builds know no such switch (default: %(default)s)",
     )
+    add("--gpu", action="store_true", help="run on the GPU what it can; benchmark_model for Android alone knows how")
     add("--cool-below", type=float, default=default.cool_below_c, metavar="C", help="of skin and battery, in °C")
     add("--wait-minutes", type=float, default=default.patience_s / 60, help="for a cool, quiet phone, at most")
     add("--repeats", type=int, default=default.repeats, metavar="N", help="rounds to discard before giving up")
@@ -82,7 +83,13 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DOUBT",
         help=f"take figures in spite of a doubt: {', '.join(ACCEPTABLE)}; repeatable, and named in the record",
     )
-    add("--min-coverage", type=float, default=0.0, metavar="SHARE", help="fail if delegates run less of the operators")
+    add(
+        "--min-coverage",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="fail if delegates, or with --gpu the GPU, run less of the operators",
+    )
     add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="(default: %(default)s)")
     add("--restart", action="store_true", help="drop the journal of an unfinished session instead of going on with it")
 
@@ -98,6 +105,7 @@ def to_options(args: argparse.Namespace) -> SessionOptions:
         min_s=args.min_seconds,
         max_s=args.max_seconds,
         xnnpack=_XNNPACK[args.xnnpack],
+        gpu=args.gpu,
         cool_below_c=args.cool_below,
         patience_s=60 * args.wait_minutes,
         repeats=args.repeats,
@@ -137,10 +145,13 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     """Finds the runner asked for, for this phone's processor.
 
     Raises:
-        SessionError: --benchmark-binary names no file, or another runner than --runner.
+        SessionError: --benchmark-binary names no file, or another runner than --runner; --gpu with our own.
         RunnerError: It is not there, or not for this processor.
     """
+    gpu = getattr(args, "gpu", False)  # not every verb has it
     _check_binary(args.benchmark_binary, args.runner)
+    if gpu and args.runner == "nasfpn_runner":
+        raise SessionError("--gpu needs benchmark_model for Android: the project's own runner knows no GPU")
     from nasfpn_lite.android_bench.runners import RunnerError, find_benchmark_binary, find_own_runner
 
     abi = device.get_property("ro.product.cpu.abi") or "unknown"
@@ -149,7 +160,7 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     try:
         return find_benchmark_binary(args.benchmark_binary, abi)
     except RunnerError as error:
-        if args.runner != AUTO:
+        if args.runner != AUTO or gpu:
             raise
         logger.info(
             "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error

@@ -48,7 +48,7 @@ class Fitness:
 
     Attributes:
         cores: Those that will run.
-        accepted: Codes of doubts that the user takes.
+        accepted: Codes of doubts that are taken.
         cool_below_c: Skin and battery.
         patience_s: How long to wait for what may pass.
     """

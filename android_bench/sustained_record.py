@@ -1,6 +1,5 @@
 """The record of a sustained run, as it stands in its JSON file."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,12 +132,14 @@ class SustainedResult:
             raise RecordError("reasons", f"expected reasons just where it is not trustworthy, this is {self.verdict}")
 
 
-def describe_throttling(cycles: Sequence[Cycle]) -> list[str]:
+def describe_throttling(result: SustainedResult) -> list[str]:
     """Says when a load made the clocks fall, and how far; nothing if it did not, or where the clocks are unknown."""
-    throttled = [cycle for cycle in cycles if cycle.is_throttled()]
-    if not throttled:
+    throttled = [cycle for cycle in result.cycles if cycle.is_throttled()]
+    if not throttled or result.how.gpu:  # while the GPU works, the cores rest
         return []
     shares = [share for cycle in throttled if (share := cycle.clock_share()) is not None]
     fell = f"; their clock fell to {min(shares):.0%}" if shares else ""
     begin = throttled[0].minutes
-    return [f"the cores throttled in {len(throttled)} of {len(cycles)} cycles, first after {begin:.1f} minutes{fell}"]
+    return [
+        f"the cores throttled in {len(throttled)} of {len(result.cycles)} cycles, first after {begin:.1f} minutes{fell}"
+    ]

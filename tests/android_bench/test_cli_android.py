@@ -70,6 +70,23 @@ def test_options_reach_the_session(phones, capsys):
     assert FakeBench.log[0] == ("A", "warm-up on 03")
 
 
+def test_gpu(phones, capsys):
+    assert run("bench", "a.tflite", *QUICK, "-s", "A", "--gpu") == 0
+    assert "(mask 08), GPU, the rest with XNNPACK on, 50 runs a turn" in capsys.readouterr().out
+    assert read_record(next(Path("out").glob("A-bench-*.json"))).how.gpu
+    for runner in (["--runner", "nasfpn_runner"], ["--benchmark-binary", "for_another_abi"]):  # none that could
+        FakeBench.log.clear()
+        assert run("bench", "a.tflite", *QUICK, "-s", "A", "--gpu", *runner) == 2
+        assert re.search("--gpu needs benchmark_model|expected a benchmark_model", capsys.readouterr().err)
+        assert FakeBench.log == []
+
+
+def test_four_rounds_are_too_few(phones, capsys):
+    assert run("bench", "a.tflite", *QUICK, "--rounds", "4") == 2
+    assert "error: expected at least 5 rounds, got 4" in capsys.readouterr().err
+    assert run("bench", "a.tflite", *QUICK, "--rounds", "5") == 0
+
+
 def test_times_of_a_turn():
     def options(*words):
         return to_options(verb_parser("android").parse_args(["bench", "a.tflite", *words]))

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,10 +204,11 @@ def test_throttling_during_a_turn_is_recorded_and_no_doubt(phone, monkeypatch):
     assert [cycle.watches for cycle in result.cycles] == [(FREE, FREE), (FREE, CAPPED), (SLOW, FREE), (FREE, FREE)]
     assert [cycle.is_throttled() for cycle in result.cycles] == [False, True, True, False]
     assert [cycle.clock_share() for cycle in result.cycles] == [1.0, 0.62, 0.7, 1.0]
-    assert describe_throttling(result.cycles) == [
+    assert describe_throttling(result) == [
         "the cores throttled in 2 of 4 cycles, first after 2.0 minutes; their clock fell to 62%"
     ]
-    assert describe_throttling(result.cycles[:1]) == []
+    assert describe_throttling(replace(result, cycles=result.cycles[:1])) == []
+    assert describe_throttling(replace(result, how=replace(result.how, gpu=True))) == []
     assert check_record(json.loads(json.dumps(to_plain(result)))) == result
 
 
@@ -214,7 +216,7 @@ def test_clocks_that_cannot_be_read_are_no_throttling(phone, monkeypatch):
     watch_turns(monkeypatch, None)
     result = measure_quickly(phone)
     assert (result.cycles[0].is_throttled(), result.cycles[0].clock_share()) == (False, None)
-    assert describe_throttling(result.cycles) == []
+    assert describe_throttling(result) == []
     assert any("clocks during some turns are unknown" in note for note in result.phone.notes)
 
 

@@ -223,6 +223,36 @@ def test_xnnpack_that_takes_nothing_is_no_measurement_of_xnnpack(open_bench, xnn
             bench.warm_up()
 
 
+@pytest.mark.parametrize(
+    ("taken", "least", "message"),
+    [
+        (9, 0.9, None),
+        (9, 0.95, "a b.tflite: expected the GPU to run at least 95% of the operators, got 90.0%"),
+        (0, 0.0, "a b.tflite: --gpu was asked for, but the log tells that the GPU took none"),
+        (None, 0.0, "a b.tflite: --gpu was asked for, but the log tells that the GPU took none"),
+    ],
+)
+def test_the_gpu_alone_counts_where_it_was_asked_for(open_bench, taken, least, message):
+    line = LOG.splitlines()[1]
+    gpu = f"{line.replace('XNNPack', 'Gpu').replace('Delegate)', 'DelegateV2)').replace('9 out', f'{taken} out')}\n"
+    log = ONE_RUN if taken is None else f"{gpu}{ONE_RUN}"  # what the GPU leaves, XNNPACK takes
+    bench, workspace = open_bench(log, log, gpu=True, min_coverage=least)
+    with bench:
+        if message is None:
+            assert [item.delegates for item in bench.warm_up()] == [("GPU", "XNNPACK")] * 2
+            assert "--use_gpu=true" in workspace.runs[0][0]
+            return
+        with pytest.raises(SessionError, match=message):
+            bench.warm_up()
+
+
+def test_a_gpu_that_the_log_does_not_speak_of(open_bench):
+    log = "\n".join(line for line in ONE_RUN.splitlines() if "Replacing" not in line)
+    bench, _ = open_bench(log, gpu=True)
+    with bench, pytest.raises(SessionError, match="the log does not tell what the GPU took: measure without it"):
+        bench.warm_up()
+
+
 @pytest.mark.parametrize(("used", "fails"), [(1, True), (2, False)])
 def test_other_threads_than_asked_for_are_no_measurement(open_bench, used, fails):
     bench, _ = open_bench(f"INFO: #threads used for CPU inference: [{used}]\n{LOG}", threads=2)

@@ -67,6 +67,8 @@ def list_faults() -> list[Fault]:
             "unconsumed flags", _replay("WARN: Unconsumed cmdline flags: --use_gpu\n" + logs.LOG_2_14), 2, "--use_gpu"
         ),
         Fault("silent fallback of a delegate", _replay("INFO: " + FALLBACK + logs.LOG_2_14), 2, "took no part"),
+        Fault("GPU asked for, and the CPU ran", _no_gpu, 2, "--gpu was asked for"),
+        Fault("GPU asked for of our own runner", _own_gpu, 2, "--gpu needs benchmark_model"),
         Fault("runs cut by a time limit", _replay(logs.LOG_2_14.replace("count=10 ", "count=4 ")), 2, "4"),
         Fault("too little delegated", _coverage, 2, "outside: CONV_2D"),
         Fault("a model that the runner cannot load", _cut_model, 2, "was not measured"),
@@ -210,6 +212,16 @@ def _low_battery(trial: Trial) -> Seen:
 def _coverage(trial: Trial) -> Seen:
     trial.start_phone()
     return trial.bench("--min-coverage", "0.9", "--xnnpack", "off")
+
+
+def _no_gpu(trial: Trial) -> Seen:
+    trial.start_phone()
+    return trial.bench("--gpu", runner=trial.make_replay(logs.LOG_2_14))
+
+
+def _own_gpu(trial: Trial) -> Seen:
+    trial.start_phone()
+    return trial.bench("--gpu")
 
 
 def _cut_model(trial: Trial) -> Seen:
