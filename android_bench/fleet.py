@@ -126,8 +126,9 @@ def measure_fleet(
 
 def _run_in_threads(places: Sequence[Place], run: Callable[[Place], AnyResult], stop: threading.Event) -> list[Outcome]:
     with ThreadPoolExecutor(max_workers=max(1, len(places)), thread_name_prefix="phone") as pool:
-        futures: list[Future[Outcome]] = [pool.submit(_run_one, place, run, stop) for place in places]
+        futures: list[Future[Outcome]] = []
         try:
+            futures.extend(pool.submit(_run_one, place, run, stop) for place in places)
             wait(futures)
         except KeyboardInterrupt:
             stop.set()
@@ -146,9 +147,9 @@ def _run_one(place: Place, run: Callable[[Place], AnyResult], stop: threading.Ev
         write_record(path, result)
     except KeyboardInterrupt:
         stop.set()
-        return Outcome(place.serial, None, None, SessionStopped(STOPPED), count_rounds(place.journal), True)
+        return Outcome(place.serial, None, None, SessionStopped(STOPPED), count_rounds(place.journal), interrupted=True)
     except UserError as error:
-        return Outcome(place.serial, None, None, error, count_rounds(place.journal), stop.is_set())
+        return Outcome(place.serial, None, None, error, count_rounds(place.journal), interrupted=stop.is_set())
     outcome = Outcome(place.serial, result, path, None, interrupted=stop.is_set())
     if outcome.is_finished:
         mark_finished(place.journal, path.name)  # only now, when its result is safe

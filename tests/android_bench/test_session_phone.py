@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tests.android_bench.phone.phone")
-pytest.importorskip("nasfpn_lite.android_bench.runners")
-
 from nasfpn_lite.android_bench.adb import DeviceLostError
 from nasfpn_lite.android_bench.device import Device
 from nasfpn_lite.android_bench.fleet import Place, measure_fleet

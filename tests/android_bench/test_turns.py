@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-for _name in ("adb", "bench_log", "coverage", "op_profile", "runners", "workspace"):
-    pytest.importorskip(f"nasfpn_lite.android_bench.{_name}")
-
-from nasfpn_lite.android_bench import turns  # noqa: E402
-from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, DeviceLostError  # noqa: E402
-from nasfpn_lite.android_bench.model_files import ModelFile  # noqa: E402
-from nasfpn_lite.android_bench.runners import Runner  # noqa: E402
-from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions  # noqa: E402
-from nasfpn_lite.android_bench.turn_watch import TurnWatch  # noqa: E402
-from tests.fake_measured_phone import FakeReply  # noqa: E402
+from nasfpn_lite.android_bench import turns
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, DeviceLostError
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.runners import Runner
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
+from tests.fake_measured_phone import FakeReply
 
 LOG = """INFO: STARTING!
 INFO: Replacing 9 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for subgraph 0.
