@@ -68,15 +68,20 @@ def run(args: argparse.Namespace) -> int:
     return find_exit_code(outcomes)
 
 
+_LABELS = ("phone", "how", "files", "origin")
+
+
 def to_entry(result: SessionResult, ratio: FileRatio) -> dict[str, Any]:
-    """Returns what --json prints of a phone."""
-    return {"serial": result.phone.serial, "runner": result.how.runner, "ratio": ratio, "error": None}
+    """Returns what --json prints of a phone: the ratio, and of the record all that a figure must not go without."""
+    labels = {name: getattr(result, name) for name in _LABELS}
+    return {"serial": result.phone.serial, "runner": result.how.runner, "ratio": ratio, "error": None, **labels}
 
 
 def _to_outcome_entry(outcome: Outcome, found: tuple[SessionResult, FileRatio] | None) -> dict[str, Any]:
     if found is not None:
         return to_entry(*found)
-    return {"serial": outcome.serial, "runner": None, "ratio": None, "error": str(outcome.error)}
+    nothing = dict.fromkeys(("runner", "ratio", *_LABELS))
+    return {"serial": outcome.serial, **nothing, "error": str(outcome.error)}
 
 
 def _print(found: list[tuple[SessionResult, FileRatio]]) -> None:

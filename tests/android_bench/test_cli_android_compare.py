@@ -31,6 +31,9 @@ def test_compare(phones, monkeypatch, capsys):
     assert run("compare", "b.tflite", "a.tflite", "--from", session, "--json") == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["serial"], entry["runner"], entry["ratio"]["winner"]) == ("A", "benchmark_model", "second")
+    assert (entry["phone"]["simulated"], entry["phone"]["mask"], entry["how"]["threads"]) == (True, "08", 1)
+    assert [file["arithmetic"] for file in entry["files"]] == ["float", "float"]
+    assert entry["origin"]["versions"]["adb"] == "29.0.6-debian"
     assert run("compare", "x", "a.tflite", "--from", session) == 2
     assert "which fits 0 of them" in capsys.readouterr().err
 
@@ -56,5 +59,6 @@ def test_compare_as_json_tells_why_a_phone_failed(phones, capsys):
     assert run("compare", "a.tflite", "b.tflite", *QUICK, *use_phones, "--json") == 2
     good, bad = json.loads(capsys.readouterr().out)
     assert (good["serial"], good["error"], good["ratio"] is None) == ("A", None, False)
-    assert (bad["serial"], bad["ratio"]) == ("C", None)
+    assert (bad["serial"], bad["ratio"], bad["how"]) == ("C", None, None)
+    assert set(good) == set(bad)
     assert "unauthorized" in bad["error"]
