@@ -1,11 +1,14 @@
 """The verbs of `nasfpn-lite android`, and that none needs TensorFlow or Keras; adb, phones and runners are fakes."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.android_bench.cli_android import end_as_ctrl_c_does
 from nasfpn_lite.cli import main, verb_parser
 from tests.fake_android_modules import use_two_phones
 from tests.tiny_tflite import make_tiny_tflite
@@ -70,3 +73,12 @@ print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with end_as_ctrl_c_does():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -159,7 +159,8 @@ def test_another_command_while_a_phone_is_lost(phones, monkeypatch, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("serials", [["A"], ["A", "B:5555"]])
 def test_a_signal_ends_all_and_leaves_nothing_on_the_phone(phones, monkeypatch, capsys, number, serials):
-    before = signal.getsignal(number)
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)  # what starts the tests may ignore it
 
     def stop(serial, name, turn):
         if serial == "A" and turn == 3:
@@ -171,13 +172,16 @@ def test_a_signal_ends_all_and_leaves_nothing_on_the_phone(phones, monkeypatch, 
 
     set_latency(monkeypatch, stop)
     names = [word for serial in serials for word in ("-s", serial)]
-    assert run("bench", "a.tflite", *QUICK, *names, "--json") == 130
+    try:
+        assert run("bench", "a.tflite", *QUICK, *names, "--json") == 130
+        assert signal.getsignal(number) is usual
+    finally:
+        signal.signal(number, before)
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1] == "interrupted"
     assert "A: whole rounds kept: " in captured.err
     assert all("stopped" in item["error"] for item in json.loads(captured.out)["phones"])
     assert [FakeBench.log.count((serial, "left")) for serial in serials] == [1] * len(serials)
-    assert signal.getsignal(number) is before
 
 
 def test_an_interrupted_load_keeps_its_curve(phones, monkeypatch, capsys):
