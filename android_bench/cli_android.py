@@ -5,6 +5,10 @@ nasfpn-lite android VERB --help tells the options of a verb.
 
 import argparse
 import importlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 VERBS = {
     "devices": ("nasfpn_lite.android_bench.cli_android_devices", "list the phones that are attached"),
@@ -36,5 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the chosen verb."""
-    code: int = importlib.import_module(VERBS[args.android_verb][0]).run(args)
+    module = importlib.import_module(VERBS[args.android_verb][0])
+    with end_as_ctrl_c_does():
+        code: int = module.run(args)
     return code
+
+
+@contextmanager
+def end_as_ctrl_c_does() -> Iterator[None]:
+    """Lets a signal that would end this process raise KeyboardInterrupt: nothing then stays on a phone.
+
+    A signal that is ignored, as by nohup, stays ignored; other threads than the main one have no signals.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    deadly = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)

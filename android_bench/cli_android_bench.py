@@ -1,7 +1,7 @@
 """Measure .tflite files on all attached phones at once, in interleaved rounds, one thread on one big core by default.
 
 Writes one JSON file for each phone and a page. Exit code 0: all figures are trustworthy; 1: some are not; 2: a phone or
-a file failed. A session that was cut short goes on where it ended when the same command is run again.
+a file failed; 130: interrupted. A session that was cut short goes on where it ended when the same command is run again.
 """
 
 import argparse
@@ -14,9 +14,8 @@ from nasfpn_lite.android_bench.cli_common import (
     add_phone_arguments,
     add_runner_arguments,
     add_session_arguments,
-    run_fleet,
-    say_kept,
 )
+from nasfpn_lite.android_bench.cli_fleet import report_errors, run_fleet
 from nasfpn_lite.android_bench.compare_files import compare_all, find_slow_int8
 from nasfpn_lite.android_bench.fleet import Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
@@ -28,7 +27,7 @@ from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.session_page import make_page
 from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.android_bench.sustained_page import describe_ranking
-from nasfpn_lite.android_bench.sustained_record import SustainedResult
+from nasfpn_lite.android_bench.sustained_record import SustainedResult, describe_throttling
 from nasfpn_lite.benchmarks.statistics import CONFIDENCE
 from nasfpn_lite.cli.common import add_json_argument, positive_float
 from nasfpn_lite.cli.output import Cell, format_table, print_json
@@ -97,16 +96,6 @@ def to_data(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def report_errors(outcomes: Sequence[Outcome]) -> None:
-    """Says where the results lie, and which phones failed and why."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            logger.error("error: %s: %s", outcome.serial, outcome.error)
-            say_kept(outcome.serial, outcome.kept_rounds)
-        else:
-            logger.info("%s: %s", outcome.serial, outcome.file)
-
-
 def describe_result(result: AnyResult) -> str:
     """Returns a phone's figures for people."""
     lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
@@ -158,4 +147,5 @@ def _describe_sustained(result: SustainedResult) -> list[str]:
         [file.file, format_ms(file.first_ms), format_ms(file.last_ms), f"{file.slowdown:.2f}", file.runner]
         for file in result.files
     ]
-    return ([format_table(headers, rows)] if rows else []) + describe_ranking(result)
+    lines = [format_table(headers, rows)] if rows else []
+    return [*lines, *describe_ranking(result), *describe_throttling(result)]

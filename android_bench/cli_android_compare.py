@@ -7,13 +7,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.cli_android_bench import report_errors
 from nasfpn_lite.android_bench.cli_common import (
     add_phone_arguments,
     add_runner_arguments,
     add_session_arguments,
-    run_fleet,
 )
+from nasfpn_lite.android_bench.cli_fleet import report_errors, run_fleet
 from nasfpn_lite.android_bench.compare_files import CompareError, FileRatio, compare_rounds, find_file, find_slow_int8
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, Outcome, find_exit_code
 from nasfpn_lite.android_bench.model_files import read_model_files
@@ -69,15 +68,20 @@ def run(args: argparse.Namespace) -> int:
     return find_exit_code(outcomes)
 
 
+_LABELS = ("phone", "how", "files", "origin")
+
+
 def to_entry(result: SessionResult, ratio: FileRatio) -> dict[str, Any]:
-    """Returns what --json prints of a phone."""
-    return {"serial": result.phone.serial, "runner": result.how.runner, "ratio": ratio, "error": None}
+    """Returns what --json prints of a phone: the ratio, and of the record all that a figure must not go without."""
+    labels = {name: getattr(result, name) for name in _LABELS}
+    return {"serial": result.phone.serial, "runner": result.how.runner, "ratio": ratio, "error": None, **labels}
 
 
 def _to_outcome_entry(outcome: Outcome, found: tuple[SessionResult, FileRatio] | None) -> dict[str, Any]:
     if found is not None:
         return to_entry(*found)
-    return {"serial": outcome.serial, "runner": None, "ratio": None, "error": str(outcome.error)}
+    nothing = dict.fromkeys(("runner", "ratio", *_LABELS))
+    return {"serial": outcome.serial, **nothing, "error": str(outcome.error)}
 
 
 def _print(found: list[tuple[SessionResult, FileRatio]]) -> None:

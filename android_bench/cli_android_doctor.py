@@ -13,7 +13,7 @@ from nasfpn_lite.android_bench.cli_common import (
     list_serials,
     open_adb,
 )
-from nasfpn_lite.android_bench.conditions import find_doubts
+from nasfpn_lite.android_bench.doubts import find_doubts
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED
 from nasfpn_lite.android_bench.page_words import list_conditions
 from nasfpn_lite.android_bench.session import look_at_phone

@@ -2,17 +2,9 @@
 
 import argparse
 import logging
-import re
-import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasfpn_lite.android_bench.cooling import Pace
-from nasfpn_lite.android_bench.fleet import Outcome, Place, count_rounds, measure_fleet, reserve_phone
-from nasfpn_lite.android_bench.record_files import AnyResult
-from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import (
     ACCEPTABLE,
     DEFAULT_ROUNDS,
@@ -79,6 +71,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         default="on",
         help="`runner` says nothing to the runner: some builds know no such switch (default: %(default)s)",
     )
+    add("--gpu", action="store_true", help="run on the GPU what it can; benchmark_model for Android alone knows how")
     add("--cool-below", type=float, default=default.cool_below_c, metavar="C", help="of skin and battery, in °C")
     add("--wait-minutes", type=float, default=default.patience_s / 60, help="for a cool, quiet phone, at most")
     add("--repeats", type=int, default=default.repeats, metavar="N", help="rounds to discard before giving up")
@@ -90,7 +83,13 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DOUBT",
         help=f"take figures in spite of a doubt: {', '.join(ACCEPTABLE)}; repeatable, and named in the record",
     )
-    add("--min-coverage", type=float, default=0.0, metavar="SHARE", help="fail if delegates run less of the operators")
+    add(
+        "--min-coverage",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="fail if delegates, or with --gpu the GPU, run less of the operators",
+    )
     add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="(default: %(default)s)")
     add("--restart", action="store_true", help="drop the journal of an unfinished session instead of going on with it")
 
@@ -106,6 +105,7 @@ def to_options(args: argparse.Namespace) -> SessionOptions:
         min_s=args.min_seconds,
         max_s=args.max_seconds,
         xnnpack=_XNNPACK[args.xnnpack],
+        gpu=args.gpu,
         cool_below_c=args.cool_below,
         patience_s=60 * args.wait_minutes,
         repeats=args.repeats,
@@ -131,11 +131,13 @@ def list_serials(adb: "Adb", asked: list[str] | None) -> list[str]:
     """
     if asked:
         return list(dict.fromkeys(asked))
-    from nasfpn_lite.android_bench.device import choose_device
-
     listed = adb.list_devices()
     if not listed:
-        choose_device(adb)  # says what to do
+        from nasfpn_lite.android_bench.adb import AdbError, Completed
+        from nasfpn_lite.android_bench.adb_advice import NO_DEVICE_ADVICE
+
+        call = Completed((str(adb.path), "devices", "-l"))
+        raise AdbError("expected a phone; attached: none", call, NO_DEVICE_ADVICE)
     return [item.serial for item in listed]
 
 
@@ -143,10 +145,13 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     """Finds the runner asked for, for this phone's processor.
 
     Raises:
-        SessionError: --benchmark-binary names no file, or another runner than --runner.
+        SessionError: --benchmark-binary names no file, or another runner than --runner; --gpu with our own.
         RunnerError: It is not there, or not for this processor.
     """
+    gpu = getattr(args, "gpu", False)  # not every verb has it
     _check_binary(args.benchmark_binary, args.runner)
+    if gpu and args.runner == "nasfpn_runner":
+        raise SessionError("--gpu needs benchmark_model for Android: the project's own runner knows no GPU")
     from nasfpn_lite.android_bench.runners import RunnerError, find_benchmark_binary, find_own_runner
 
     abi = device.get_property("ro.product.cpu.abi") or "unknown"
@@ -155,7 +160,7 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     try:
         return find_benchmark_binary(args.benchmark_binary, abi)
     except RunnerError as error:
-        if args.runner != AUTO:
+        if args.runner != AUTO or gpu:
             raise
         logger.info(
             "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error
@@ -173,82 +178,3 @@ def _check_binary(path: Path | None, runner: str) -> None:
         )
     if not path.is_file():
         raise SessionError(f"expected the program benchmark_model in {path}, but there is no such file")
-
-
-def run_fleet(
-    args: argparse.Namespace,
-    label: str,
-    run: Callable[["Device", "Runner", SessionOptions, Control], AnyResult],
-) -> tuple[Outcome, ...]:
-    """Runs one measurement on each phone that the arguments ask for.
-
-    Args:
-        label: In the names of the files.
-        run: Measures one phone.
-    """
-    from nasfpn_lite.android_bench.device import Device
-
-    adb, options, stop = open_adb(args), to_options(args), threading.Event()
-    one_at_a_time = threading.Lock()
-    owners: dict[str, str] = {}
-
-    def run_one(place: Place) -> AnyResult:
-        device = Device(adb, place.serial)
-        device.check_ready()
-        with one_at_a_time:
-            check_only_once(device, owners)
-            runner = find_runner(args, device)
-        control = Control(place.journal, args.restart, _make_progress(place.serial), Pace(stop))
-        with reserve_phone(place.serial):
-            return run(device, runner, options, control)
-
-    places = [Place(args.output, serial, label) for serial in list_serials(adb, args.serial)]
-    try:
-        return measure_fleet(places, run_one, stop=stop)
-    except KeyboardInterrupt:
-        for place in places:
-            say_kept(place.serial, count_rounds(place.journal))
-        raise
-
-
-def say_kept(serial: str, rounds: int) -> None:
-    """Says what a session that broke off has kept; nothing if that is nothing."""
-    if rounds:
-        logger.info("%s: whole rounds kept: %d; the same command goes on there", serial, rounds)
-
-
-def check_only_once(device: "Device", owners: dict[str, str]) -> None:
-    """Checks that a phone is not attached twice, by cable and over Wi-Fi: it would be measured against itself.
-
-    Args:
-        owners: The phones' own serial numbers -> adb's serial; grows.
-
-    Raises:
-        SessionError: It is.
-    """
-    number = device.get_property("ro.serialno")
-    if number is None or number == "unknown" or number.startswith("EMULATOR"):  # which all emulators have
-        return
-    owner = owners.setdefault(number, device.serial)
-    if owner != device.serial:
-        raise SessionError(f"{device.serial} is the same phone as {owner}, attached in two ways: name one with -s")
-
-
-def _make_progress(serial: str) -> Callable[[str], None]:
-    last = ""
-
-    def say(text: str) -> None:
-        nonlocal last
-        step, last = last, find_step(text)
-        logger.log(logging.INFO if sys.stderr.isatty() or last != step else logging.DEBUG, "%s: %s", serial, text)
-
-    return say
-
-
-def find_step(text: str) -> str:
-    """Returns what a line of progress is about, coarsely: where nobody looks on, the first line of each step is enough.
-
-    "round 2 of 6" without its file, the minute of a lasting load without its seconds, waiting without how long.
-    """
-    minute = re.match(r"(\d+)[.\d]* of \S+ minutes", text)
-    return f"minute {minute[1]}" if minute else re.split(r": | \(", text)[0]

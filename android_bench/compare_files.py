@@ -89,7 +89,12 @@ def _describe(names: tuple[str, str], ratio: Estimate, winner: Winner | None) ->
 
 
 def find_slow_int8(result: SessionResult) -> tuple[str, ...]:
-    """Warns of each int8 file that is not clearly faster than a float file of the same work in the same session."""
+    """Warns of each int8 file that is not clearly faster than a float file of the same work in the same session.
+
+    On a GPU there is no such expectation: it computes int8 files in floats.
+    """
+    if result.how.gpu:
+        return ()
     warnings = []
     for floating in _find_trusted(result, "float"):
         for integer in _find_trusted(result, "int8"):

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import Conditions, Doubt, find_doubts
+from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.doubts import Doubt, find_doubts
 from nasfpn_lite.android_bench.turn_watch import TurnWatch, find_watch_doubts
 from nasfpn_lite.errors import UserError
 
 POLL_S = 10.0
+STOPPED = "the session was stopped; the same command goes on where it ended"
 
 
 class SessionStopped(UserError):
@@ -26,6 +28,10 @@ class Pace:
         """Returns seconds since some fixed moment."""
         return time.monotonic()
 
+    def stop(self) -> None:
+        """Ends this wait and all later ones."""
+        self._stop.set()
+
     def wait(self, seconds: float) -> None:
         """Waits; returns at once with an error if the session is to stop.
 
@@ -33,7 +39,7 @@ class Pace:
             SessionStopped: It is to stop.
         """
         if self._stop.wait(seconds):
-            raise SessionStopped("the session was stopped; the same command goes on where it ended")
+            raise SessionStopped(STOPPED)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Fitness:
 
     Attributes:
         cores: Those that will run.
-        accepted: Codes of doubts that the user takes.
+        accepted: Codes of doubts that are taken.
         cool_below_c: Skin and battery.
         patience_s: How long to wait for what may pass.
     """

@@ -23,7 +23,12 @@ _APPLIED = re.compile(
 # Our own runner, whose runtime says only whether all was taken.
 _OWN = re.compile(r"Operators: (\d+), fully_accelerated=([01])")
 _PLAIN = "Use xnnpack: [0]"
-_KNOWN = {"TfLiteXNNPackDelegate": "XNNPACK", "TfLiteGpuDelegateV2": "GPU", "TfLiteNnapiDelegate": "NNAPI"}
+_KNOWN = {
+    "TfLiteXNNPackDelegate": "XNNPACK",
+    "TfLiteGpuDelegateV2": "GPU",
+    "LITERT_CL": "GPU",  # LiteRT's own, by OpenCL
+    "TfLiteNnapiDelegate": "NNAPI",
+}
 
 
 class CoverageError(UserError):
@@ -78,6 +83,20 @@ def read_coverage(log: str, *, operators: Sequence[OperatorTime] | None = None, 
     return replace(coverage, **_from_profile(outside.total(), len(rows), coverage.nodes or nodes))
 
 
+def read_share(log: str, delegate: str) -> float | None:
+    """Returns the share of the operators, 0 to 1, that one delegate took; None if nothing tells.
+
+    Args:
+        delegate: Its name, e.g. "GPU".
+    """
+    items = _find_replacements(log)
+    if items:
+        taken = sum(item.taken for item in items if item.delegate == delegate)
+        return min(1.0, taken / items[0].of) if items[0].of else None
+    is_whole = any(name == delegate and extent == "completely" for name, extent, _ in _APPLIED.findall(log))
+    return 1.0 if is_whole else None
+
+
 def check_coverage(coverage: Coverage, minimum: float) -> None:
     """Checks that delegates ran at least a share of the model's operators.
 
@@ -127,7 +146,7 @@ class _Replacement:
     pieces: int
 
 
-def _from_replacements(log: str) -> Coverage | None:
+def _find_replacements(log: str) -> list[_Replacement]:
     """Reads the runtime's own lines on the main graph.
 
     A second delegate sees the first one's pieces as nodes, so that only the first "out of" counts the model's own.
@@ -137,12 +156,17 @@ def _from_replacements(log: str) -> Coverage | None:
         if int(subgraph or 0) == 0:
             # A delegate that is applied anew says so again: its last line holds.
             found[kernel] = _Replacement(_KNOWN.get(kernel, kernel), int(taken), int(of) if of else None, int(pieces))
-    if not found:
+    return list(found.values())
+
+
+def _from_replacements(log: str) -> Coverage | None:
+    items = _find_replacements(log)
+    if not items:
         return None
-    first, *later = found.values()
-    taken = sum(item.taken for item in found.values())
+    first, *later = items
+    taken = sum(item.taken for item in items)
     return Coverage(
-        delegates=tuple(item.delegate for item in found.values()),
+        delegates=tuple(item.delegate for item in items),
         nodes=first.of,
         delegated_nodes=taken,
         partitions=None if later else _delegated_pieces(first),

@@ -201,27 +201,6 @@ class Device:
         return Completed(argv=(str(self.adb.path), "-s", self.serial, verb), serial=self.serial)
 
 
-def choose_device(adb: Adb, serial: str | None = None) -> Device:
-    """Returns the phone of that serial, or the only one that is attached.
-
-    Raises:
-        AdbError: None is attached, or several and no serial was given.
-        DeviceLostError: It is not ready.
-    """
-    if serial is None:
-        listed = adb.list_devices()
-        if len(listed) != 1:
-            names = ", ".join(f"{device.serial} ({device.state})" for device in listed) or "none"
-            advice = SEVERAL_DEVICES_ADVICE if listed else NO_DEVICE_ADVICE
-            raise AdbError(
-                f"expected one phone; attached: {names}", Completed(argv=(str(adb.path), "devices", "-l")), advice
-            )
-        serial = listed[0].serial
-    device = Device(adb, serial)
-    device.check_ready()
-    return device
-
-
 def hash_file(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nasfpn_lite.android_bench.journal import END, lock
-from nasfpn_lite.android_bench.record_files import AnyResult, to_file_stem, write_record
+from nasfpn_lite.android_bench.cooling import STOPPED, SessionStopped
+from nasfpn_lite.android_bench.journal import count_rounds, find_finished, lock, mark_finished
+from nasfpn_lite.android_bench.record_files import AnyResult, read_record, to_file_stem, write_record
 from nasfpn_lite.android_bench.records import SessionResult
+from nasfpn_lite.cli import EXIT_INTERRUPTED
 from nasfpn_lite.errors import UserError
 
 EXIT_OK = 0
@@ -26,7 +28,7 @@ class Place:
     """Where a phone's files lie.
 
     Attributes:
-        journal: Of a session under way; gone when its result is written, unless the session gave up.
+        journal: Of a session under way; gone when the results of all phones are written.
         label: Short name of the kind of run, in the names of the files.
     """
 
@@ -56,6 +58,7 @@ class Outcome:
 
     Attributes:
         kept_rounds: In the journal of a session that failed; the next one goes on with them.
+        interrupted: By Ctrl-C, before all was measured.
     """
 
     serial: str
@@ -63,10 +66,18 @@ class Outcome:
     file: Path | None
     error: UserError | None
     kept_rounds: int = 0
+    interrupted: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all was measured that there was to measure."""
+        return self.result is not None and not self.result.reasons
 
     @property
     def exit_code(self) -> int:
         """Returns the phone's part in the exit code."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
         if self.result is None:
             return EXIT_PHONE_FAILED
         trusted = all(getattr(file, "verdict", "trustworthy") == "trustworthy" for file in self.result.files)
@@ -93,6 +104,9 @@ def measure_fleet(
 ) -> tuple[Outcome, ...]:
     """Runs all phones in parallel and writes each one's file as soon as it is done.
 
+    Where one phone fails, the journals of the others are kept too: the same command then measures what is missing, and
+    nothing twice.
+
     Args:
         run: Measures one phone.
         stop: Is set on Ctrl-C; `run` should then end soon.
@@ -101,38 +115,49 @@ def measure_fleet(
         One outcome for each place, in their order.
     """
     if len(places) == 1:  # in this thread, where Ctrl-C ends even a turn that is under way
-        return (_run_one(places[0], run),)
+        outcomes = [_run_one(places[0], run, stop)]
+    else:
+        outcomes = _run_in_threads(places, run, stop)
+    if all(outcome.is_finished for outcome in outcomes):
+        for place in places:
+            place.journal.unlink(missing_ok=True)
+    return tuple(outcomes)
+
+
+def _run_in_threads(places: Sequence[Place], run: Callable[[Place], AnyResult], stop: threading.Event) -> list[Outcome]:
     with ThreadPoolExecutor(max_workers=max(1, len(places)), thread_name_prefix="phone") as pool:
-        futures: list[Future[Outcome]] = [pool.submit(_run_one, place, run) for place in places]
+        futures: list[Future[Outcome]] = []
         try:
+            futures.extend(pool.submit(_run_one, place, run, stop) for place in places)
             wait(futures)
-        except BaseException:
+        except KeyboardInterrupt:
             stop.set()
             logger.warning("stopping: each phone ends the turn that is under way")
-            raise
-    return tuple(future.result() for future in futures)
+    return [future.result() for future in futures]
 
 
-def _run_one(place: Place, run: Callable[[Place], AnyResult]) -> Outcome:
+def _run_one(place: Place, run: Callable[[Place], AnyResult], stop: threading.Event) -> Outcome:
     try:
         result = run(place)
+        path = find_finished(place.journal)
+        if path is not None:  # another phone failed, this one did not
+            logger.info("%s: was measured already; --restart measures it again", place.serial)
+            return Outcome(place.serial, read_record(path), path, None)
         path = place.result_path(result.origin.finished)
         write_record(path, result)
+    except KeyboardInterrupt:
+        stop.set()
+        return Outcome(place.serial, None, None, SessionStopped(STOPPED), count_rounds(place.journal), interrupted=True)
     except UserError as error:
-        return Outcome(place.serial, None, None, error, count_rounds(place.journal))
-    if isinstance(result, SessionResult) and result.reasons:
+        return Outcome(place.serial, None, None, error, count_rounds(place.journal), interrupted=stop.is_set())
+    outcome = Outcome(place.serial, result, path, None, interrupted=stop.is_set())
+    if outcome.is_finished:
+        mark_finished(place.journal, path.name)  # only now, when its result is safe
+    elif isinstance(result, SessionResult):
         logger.info("%s: the session gave up; its journal is kept, and the same command goes on", place.serial)
-    else:
-        place.journal.unlink(missing_ok=True)  # only now, when its result is safe
-    return Outcome(place.serial, result, path, None)
-
-
-def count_rounds(journal: Path) -> int:
-    """Returns how many whole rounds a journal holds; 0 where there is none. A round that broke off begins anew."""
-    marker = f'"kind": "{END}"'.encode()
-    return journal.read_bytes().count(marker) if journal.is_file() else 0
+    return outcome
 
 
 def find_exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Returns the worst of all phones: 2 if one failed, 1 if figures of one are not trustworthy, else 0."""
+    """Returns the worst of all phones: 130 after Ctrl-C, 2 if one failed, 1 if figures are not trustworthy, else 0."""
     return max((outcome.exit_code for outcome in outcomes), default=EXIT_PHONE_FAILED)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,7 +12,7 @@ from nasfpn_lite.errors import UserError
 FORMAT = "nasfpn-lite/android-journal/1"
 
 # What its entries tell, by their "kind".
-START, FOLDER, WARM_UP, BEGIN, TURN, END = "start", "folder", "warm_up", "begin", "turn", "end"
+START, FOLDER, WARM_UP, BEGIN, TURN, END, RESULT = "start", "folder", "warm_up", "begin", "turn", "end", "result"
 
 
 class JournalError(UserError):
@@ -42,14 +43,21 @@ class Journal:
             lock(self._file.fileno(), f"{path} is in use by another session; wait for its end")
             self.entries: list[dict[str, Any]] = []
             found, *entries = self._read_whole_lines(skip_damaged=restart) or [{}]
-            if not restart and any(entry.get("kind") == TURN for entry in entries):
-                self._check_identity(found, identity)
-                self.entries = entries
-            else:
+            if restart or not self._is_to_be_kept(found, entries, identity):
                 self._begin(identity, entries)
+            else:
+                self.entries = entries
         except BaseException:
             self._file.close()
             raise
+
+    def _is_to_be_kept(self, found: dict[str, Any], entries: list[dict[str, Any]], identity: dict[str, Any]) -> bool:
+        """Whether there is something to go on with; of another session only what is finished may be dropped."""
+        kinds = {entry.get("kind") for entry in entries}
+        wanted = json.loads(json.dumps({"format": FORMAT, **identity}))
+        if TURN in kinds and RESULT not in kinds:
+            self._check_identity(found, wanted)
+        return TURN in kinds and found == wanted
 
     def _begin(self, identity: dict[str, Any], dropped: list[dict[str, Any]]) -> None:
         self._file.truncate(0)  # never unlinked: another session could then take the name, and not see the lock
@@ -64,8 +72,7 @@ class Journal:
         self.entries.append(entry)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
-        self._file.write(line.encode("utf-8"))
+        self._file.write(_to_line(entry))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -86,7 +93,6 @@ class Journal:
         return lines
 
     def _check_identity(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-        wanted = json.loads(json.dumps({"format": FORMAT, **wanted}))
         for name in {**wanted, **found}:
             if found.get(name) != wanted.get(name):
                 its, here = _keep_differences(found.get(name), wanted.get(name))
@@ -104,6 +110,43 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def mark_finished(path: Path, result: str) -> None:
+    """Notes in a session's journal that its result is written; does nothing where there is no journal.
+
+    Args:
+        result: Name of its file, beside the journal.
+    """
+    if path.is_file():
+        with path.open("ab") as file:
+            file.write(_to_line({"kind": RESULT, "file": result}))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def find_finished(path: Path) -> Path | None:
+    """Returns the file of the result that a journal names; None where it names none, or that file is gone."""
+    files = [path.parent / entry["file"] for entry in _read_kind(path, RESULT)]
+    return next((file for file in files if file.is_file()), None)
+
+
+def count_rounds(path: Path) -> int:
+    """Returns how many whole rounds a journal holds; 0 where there is none. A round that broke off begins anew."""
+    return len(_read_kind(path, END))
+
+
+def _read_kind(path: Path, kind: str) -> list[dict[str, Any]]:
+    """Reads the entries of a kind; what is damaged has none."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [entry for entry in found if isinstance(entry, dict) and entry.get("kind") == kind]
+
+
+def _to_line(entry: dict[str, Any]) -> bytes:
+    return (json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _keep_differences(one: Any, other: Any) -> tuple[Any, Any]:

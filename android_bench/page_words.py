@@ -16,7 +16,8 @@ def describe_how(phone: Phone, how: HowMeasured) -> str:
     """Says in a line how the figures came about."""
     threads = "1 thread" if how.threads == 1 else f"{how.threads} threads"
     xnnpack = {True: "XNNPACK on", False: "XNNPACK off", None: "XNNPACK as the runner has it"}[how.xnnpack]
-    return f"{how.runner}, {threads} on cores {phone.cores} (mask {phone.mask}), {xnnpack}, {how.runs} runs a turn"
+    delegates = f"GPU, the rest with {xnnpack}" if how.gpu else xnnpack
+    return f"{how.runner}, {threads} on cores {phone.cores} (mask {phone.mask}), {delegates}, {how.runs} runs a turn"
 
 
 def label_runner(phone: Phone, runner: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.bench_log import LogError, parse_log
-from nasfpn_lite.android_bench.conditions import find_doubts, read_conditions
+from nasfpn_lite.android_bench.conditions import read_conditions
+from nasfpn_lite.android_bench.doubts import find_doubts
 from nasfpn_lite.android_bench.layers import name_layers
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_profile

@@ -155,7 +155,10 @@ class Phone:
 
 @dataclass(frozen=True)
 class HowMeasured:
-    """What was asked of the runner; an `xnnpack` of None left that to it."""
+    """What was asked of the runner and of the phone: all of `SessionOptions` but the cores, which `Phone` has.
+
+    An `xnnpack` of None left that to the runner. Older records lack what is behind `accepted`.
+    """
 
     runner: str
     threads: int
@@ -165,6 +168,12 @@ class HowMeasured:
     min_s: float
     rounds: int
     accepted: tuple[str, ...]
+    gpu: bool = False
+    max_s: float | None = None
+    cool_below_c: float | None = None
+    patience_s: float | None = None
+    repeats: int | None = None
+    min_coverage: float | None = None
 
 
 @dataclass(frozen=True)

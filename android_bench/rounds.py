@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasfpn_lite.android_bench.checked_json import RecordError, parse_record, to_json_data
-from nasfpn_lite.android_bench.conditions import Conditions, Doubt
+from nasfpn_lite.android_bench.conditions import Conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace, wait_until_fit
+from nasfpn_lite.android_bench.doubts import Doubt
 from nasfpn_lite.android_bench.journal import BEGIN, END, TURN, WARM_UP, Journal, JournalError
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound, Round, Turn
 

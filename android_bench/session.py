@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.android_bench.conditions import HOT_C, Conditions, find_notes, read_conditions
+from nasfpn_lite.android_bench.conditions import Conditions, read_conditions
 from nasfpn_lite.android_bench.cooling import Fitness, Pace
+from nasfpn_lite.android_bench.doubts import HOT_C, find_notes
 from nasfpn_lite.android_bench.figures import split_rounds, summarize
 from nasfpn_lite.android_bench.journal import FOLDER, START, Journal
 from nasfpn_lite.android_bench.model_files import ModelFile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
     from nasfpn_lite.android_bench.runners import Runner
     from nasfpn_lite.android_bench.turns import Bench
+
+GPU_NOTE = "the GPU may compute in 16-bit floats, as benchmark_model lets it; its clock is not watched, only the heat"
 
 
 def say_nothing(text: str) -> None:
@@ -125,6 +128,7 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
     limit_c = options.cool_below_c
     warm = (f"rounds began below {limit_c:g} °C, not {HOT_C:g} °C",) if limit_c > HOT_C else ()
+    gpu = (GPU_NOTE,) if options.gpu else ()
     phone = Phone(
         serial=device.serial,
         model=before.model,
@@ -135,28 +139,22 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
         clusters=topology.clusters,
         cores=options.cores,
         mask=topology.mask(options.cores, options.threads),
-        notes=(*oddities, *warm, *find_notes(before)),
+        notes=(*oddities, *warm, *gpu, *find_notes(before)),
     )
     return Start(phone, cores, before)
 
 
 def to_fitness(options: SessionOptions, cores: Sequence[int]) -> Fitness:
     """Returns what the options ask of a phone."""
-    return Fitness(cores, options.accepted, options.cool_below_c, options.patience_s)
+    # While the GPU works, a core that waits for it lowers its clock.
+    ignored = ("slow_clock",) if options.gpu else ()
+    return Fitness(cores, (*options.accepted, *ignored), options.cool_below_c, options.patience_s)
 
 
 def how_measured(runner: str, options: SessionOptions) -> HowMeasured:
-    """Returns the part of the options that belongs beside the figures."""
-    return HowMeasured(
-        runner=runner,
-        threads=options.threads,
-        xnnpack=options.xnnpack,
-        runs=options.runs,
-        warmup_runs=options.warmup_runs,
-        min_s=options.min_s,
-        rounds=options.rounds,
-        accepted=options.accepted,
-    )
+    """Returns the options as they stand beside the figures; `Phone` has the cores."""
+    asked = {name: value for name, value in asdict(options).items() if name != "cores"}
+    return HowMeasured(runner=runner, **asked)
 
 
 def describe_session(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import DOUBT_CODES, HOT_C
+from nasfpn_lite.android_bench.doubts import DOUBT_CODES, HOT_C
 from nasfpn_lite.errors import UserError
 
 LEAST_ROUNDS = 5
@@ -25,11 +25,13 @@ class SessionOptions:
         runs: In a turn, at least so many, for at least `min_s` and at most `max_s`.
             The warm-up before them takes half a second, or `min_s` if that is less.
         xnnpack: None leaves it to the runner; some builds know no such switch.
+        gpu: Run on the GPU what it can, the rest as without.
         cool_below_c: Skin and battery, before a round begins.
         patience_s: How long to wait until the phone is cool and quiet.
         repeats: Rounds that may be discarded before the session gives up.
         accepted: Doubts that the user takes, by their codes.
-        min_coverage: Least share of the operators that delegates must run, 0 to 1; 0 asks nothing.
+        min_coverage: Least share of the operators that delegates must run, 0 to 1; 0 asks nothing. With `gpu`, that the
+            GPU must run.
     """
 
     threads: int = 1
@@ -40,6 +42,7 @@ class SessionOptions:
     min_s: float = 1.0
     max_s: float = 150.0
     xnnpack: bool | None = True
+    gpu: bool = False
     cool_below_c: float = HOT_C
     patience_s: float = 600.0
     repeats: int = 3

@@ -1,39 +1,34 @@
-"""Latency under lasting load: the curve over time, the first minute against the last, and whether the order stays."""
+"""Latency under lasting load: the curve over time, recorded without any rest between the turns."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nasfpn_lite.android_bench.compare_files import find_winner
 from nasfpn_lite.android_bench.conditions import Conditions, read_conditions
-from nasfpn_lite.android_bench.cooling import Fitness, wait_until_fit
+from nasfpn_lite.android_bench.cooling import Fitness, SessionStopped, wait_until_fit
+from nasfpn_lite.android_bench.drift import find_drifts, judge_ranking
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
-from nasfpn_lite.android_bench.records import Origin, Turn
+from nasfpn_lite.android_bench.records import Coverage, Origin, Turn
 from nasfpn_lite.android_bench.session import Control, how_measured, look_at_phone, to_fitness
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
 from nasfpn_lite.android_bench.sustained_record import (
     SUSTAINED_SCHEMA,
     SUSTAINED_VERSION,
     Cycle,
-    Drift,
-    Order,
-    Ranking,
+    LoadedFile,
     SustainedResult,
 )
-from nasfpn_lite.benchmarks.statistics import Estimate, estimate_median, percentile
+from nasfpn_lite.android_bench.turn_watch import find_gaps
 from nasfpn_lite.errors import UserError
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
     from nasfpn_lite.android_bench.runners import Runner
 
-WINDOW_MINUTES = 1.0
-LEAST_CYCLES = 6  # the fewest with a 95 % interval; slow files widen the window to them
-
 # What heat does is the result here; these spoil it all the same.
-_SPOILING = ("governor_changed", "battery_saver", "screen_on")
+_SPOILING = ("governor_changed", "battery_saver", "low_battery", "screen_on", "moved", "core_lost")
 
 
 def measure_sustained(
@@ -63,26 +58,26 @@ def measure_sustained(
     started, start = now_utc(), look_at_phone(device, options)
     fitness = to_fitness(options, start.cores)
 
-    def read() -> Conditions:
-        return read_conditions(device)
-
     def look() -> Conditions:
         return read_conditions(device, loads=True)
 
     before, reasons = wait_until_fit(look, fitness, control.pace, say=control.progress, first=start.before)
     load = Load((), (), None)
+    coverages: tuple[Coverage | None, ...] = (None,) * len(files)
     if not reasons:
         with Bench(device, files, runner, options, start.phone.mask) as bench:
-            bench.warm_up()
-            load = run_cycles(len(files), bench.take, read, minutes=minutes, control=control)
-    after = load.states[-1] if load.states else read()
-    reasons = (*reasons, *find_spoiling(fitness, before, load.states), *([load.cut] if load.cut else []))
+            control.progress("warming up")
+            coverages = bench.warm_up()
+            load = run_cycles(len(files), bench.take, lambda: read_conditions(device), minutes=minutes, control=control)
+        reasons = find_reasons(fitness, [file.name for file in files], before, load)
+    origin = Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc())
     names, cycles = tuple(file.name for file in files), load.cycles
+    gaps = find_gaps([watch for cycle in cycles for watch in cycle.watches])
     return SustainedResult(
         schema=SUSTAINED_SCHEMA,
         version=SUSTAINED_VERSION,
-        origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
-        phone=start.phone,
+        origin=origin,
+        phone=replace(start.phone, notes=(*start.phone.notes, *gaps)),
         how=how_measured(runner.name, options),
         minutes=minutes,
         verdict="not trustworthy" if reasons else "trustworthy",
@@ -91,9 +86,14 @@ def measure_sustained(
         cycles=cycles,
         ranking=None if reasons else judge_ranking(names, cycles),
         before=before,
-        after=after,
+        after=load.states[-1] if load.states else before,
         names=names,
+        loaded=tuple(map(_to_loaded, files, coverages)),
     )
+
+
+def _to_loaded(file: ModelFile, coverage: Coverage | None) -> LoadedFile:
+    return LoadedFile(file.name, file.sha256, file.size_bytes, file.arithmetic, coverage)
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,14 @@ class Load:
     cut: str | None
 
 
-def find_spoiling(fitness: Fitness, before: Conditions, states: Sequence[Conditions]) -> tuple[str, ...]:
-    """Says what came up at any time of the load that is not heat; each once."""
-    doubts = [doubt for state in states for doubt in fitness.find_doubts(before, state)]
-    return tuple(dict.fromkeys(doubt.text for doubt in doubts if doubt.code in _SPOILING))
+def find_reasons(fitness: Fitness, names: Sequence[str], before: Conditions, load: Load) -> tuple[str, ...]:
+    """Says what came up at any time of the load that is not heat, each once, and why it was cut."""
+    doubts = [doubt for state in load.states for doubt in fitness.find_doubts(before, state)]
+    for cycle in load.cycles:
+        for name, watch in zip(names, cycle.watches, strict=True):
+            doubts += fitness.find_watch_doubts(name, watch, simulated=before.simulated)
+    texts = [doubt.text for doubt in doubts if doubt.code in _SPOILING]
+    return tuple(dict.fromkeys([*texts, load.cut] if load.cut else texts))
 
 
 def run_cycles(
@@ -135,73 +139,29 @@ def run_cycles(
     try:
         while len(cycles) < 2 or cycles[-1].minutes < minutes:
             control.pace.wait(0)
-            latencies = tuple(take_turn(index).latency_ms for index in range(count))
+            turns = [take_turn(index) for index in range(count)]
             state = read()
             passed = (control.pace.now_s() - begin_s) / 60
-            cycles.append(Cycle(passed, latencies, state.thermal_status, state.hottest_outside_c()))
+            cycles.append(_to_cycle(passed, turns, state))
             states.append(state)
-            texts = ", ".join(f"{value:.2f} ms" for value in latencies)
+            texts = ", ".join(f"{turn.latency_ms:.2f} ms" for turn in turns)
             control.progress(f"{passed:.1f} of {minutes:g} minutes: {texts}")
     except (UserError, KeyboardInterrupt) as error:
         if not cycles:
             raise
-        why = str(error).partition("\n")[0] or "Ctrl-C"
+        if isinstance(error, KeyboardInterrupt):
+            control.pace.stop()
+        stopped = isinstance(error, (KeyboardInterrupt, SessionStopped))
+        why = "it was interrupted" if stopped else str(error).partition("\n")[0]
         return Load(tuple(cycles), tuple(states), f"cut after {cycles[-1].minutes:.1f} of {minutes:g} minutes: {why}")
     return Load(tuple(cycles), tuple(states), None)
 
 
-def first_window(cycles: Sequence[Cycle]) -> Sequence[Cycle]:
-    """Returns the cycles of the first minute; at least LEAST_CYCLES, but never more than half of all."""
-    inside = sum(cycle.minutes <= WINDOW_MINUTES for cycle in cycles)
-    return cycles[: _fit_window(inside, len(cycles))]
-
-
-def last_window(cycles: Sequence[Cycle]) -> Sequence[Cycle]:
-    """Returns the cycles that ended in the last minute, with the same bounds."""
-    inside = sum(cycle.minutes > cycles[-1].minutes - WINDOW_MINUTES for cycle in cycles)
-    return cycles[len(cycles) - _fit_window(inside, len(cycles)) :]
-
-
-def _fit_window(inside: int, total: int) -> int:
-    return max(1, min(max(inside, LEAST_CYCLES), total // 2))
-
-
-def find_drifts(files: Sequence[ModelFile], cycles: Sequence[Cycle], runner: str) -> tuple[Drift, ...]:
-    """Compares each file's first minute with its last, by their medians."""
-    drifts = []
-    for index, file in enumerate(files):
-        first, last = (_median_ms(window, index) for window in (first_window(cycles), last_window(cycles)))
-        drifts.append(Drift(file.name, file.sha256, runner, first, last, last / first))
-    return tuple(drifts)
-
-
-def _median_ms(window: Sequence[Cycle], index: int) -> float:
-    return percentile([cycle.latencies_ms[index] for cycle in window], 50)
-
-
-def judge_ranking(names: Sequence[str], cycles: Sequence[Cycle]) -> Ranking:
-    """Says whether the order of the files in the last minute is that of the first.
-
-    A pair counts as turned where a difference is shown both times, once for the one and once for the other. Medians
-    that change places without that show neither.
-    """
-    windows = first_window(cycles), last_window(cycles)
-    indices = range(len(names))
-    turned = []
-    for i in indices:
-        for j in indices[i + 1 :]:
-            winners = [find_winner(_estimate_ratio(window, i, j)) for window in windows]
-            if set(winners) == {"first", "second"}:
-                turned.append((names[i], names[j]) if winners[1] == "first" else (names[j], names[i]))
-    first, last = (_rank(names, window) for window in windows)
-    same = first == last and min(map(len, windows)) >= LEAST_CYCLES
-    order: Order = "changed" if turned else "the same" if same else "not shown"
-    return Ranking(order, first, last, tuple(turned), (len(windows[0]), len(windows[1])))
-
-
-def _rank(names: Sequence[str], window: Sequence[Cycle]) -> tuple[str, ...]:
-    return tuple(names[i] for i in sorted(range(len(names)), key=lambda index: _median_ms(window, index)))
-
-
-def _estimate_ratio(window: Sequence[Cycle], first: int, second: int) -> Estimate:
-    return estimate_median([cycle.latencies_ms[first] / cycle.latencies_ms[second] for cycle in window])
+def _to_cycle(minutes: float, turns: Sequence[Turn], state: Conditions) -> Cycle:
+    return Cycle(
+        minutes,
+        tuple(turn.latency_ms for turn in turns),
+        state.thermal_status,
+        state.hottest_outside_c(),
+        tuple(turn.watch for turn in turns),
+    )

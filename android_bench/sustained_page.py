@@ -5,7 +5,7 @@ from html import escape
 
 from nasfpn_lite.android_bench.page_parts import base_names, paragraphs, shorten, table
 from nasfpn_lite.android_bench.page_words import format_ms, label_runner
-from nasfpn_lite.android_bench.sustained_record import Cycle, SustainedResult
+from nasfpn_lite.android_bench.sustained_record import Cycle, SustainedResult, describe_throttling
 from nasfpn_lite.benchmarks.report_charts import Line, draw_lines
 
 _SERIES = 3  # curves that a chart can tell apart
@@ -41,7 +41,7 @@ def _describe_heat(cycles: Sequence[Cycle]) -> str:
 
 
 def render_drifts(result: SustainedResult) -> str:
-    """Returns a table of the first minute against the last, and what became of the ranking."""
+    """Returns a table of the first minute against the last, what became of the ranking, and throttled turns."""
     head = ("file", "first minute, ms", "last minute, ms", "times as long", "runner")
     names = base_names([file.file for file in result.files])
     rows = [
@@ -54,7 +54,7 @@ def render_drifts(result: SustainedResult) -> str:
         ]
         for name, file in zip(names, result.files, strict=True)
     ]
-    return (table(head, rows) if rows else "") + paragraphs(describe_ranking(result))
+    return (table(head, rows) if rows else "") + paragraphs([*describe_ranking(result), *describe_throttling(result)])
 
 
 def describe_ranking(result: SustainedResult) -> list[str]:

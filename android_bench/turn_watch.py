@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from nasfpn_lite.android_bench.conditions import Doubt
+from nasfpn_lite.android_bench.doubts import Doubt
 from nasfpn_lite.android_bench.topology import CPU_FOLDER, to_mask
 
 FEWEST_SAMPLES = 3  # below them, a median may be the clock's way up
@@ -89,6 +89,17 @@ def find_watch_doubts(name: str, watch: TurnWatch | None, cores: Collection[int]
     """
     if watch is None:
         return []
+    doubts = find_throttling(name, watch)
+    asked = to_mask(cores)
+    others = [mask for mask in watch.masks if mask != asked]
+    if others and not simulated:
+        text = f"{name}: the runner might use the cores {', '.join(others)}, not {asked} as was asked"
+        doubts.append(Doubt("moved", text, True))
+    return doubts
+
+
+def find_throttling(name: str, watch: TurnWatch) -> list[Doubt]:
+    """Says by what the clocks were held back during a turn; nothing if they were not, or are unknown."""
     doubts = []
     allowed, median = watch.allowed_share_lowest, watch.clock_share_median
     if allowed is not None and allowed < 1:
@@ -97,11 +108,6 @@ def find_watch_doubts(name: str, watch: TurnWatch | None, cores: Collection[int]
     if median is not None and watch.samples >= FEWEST_SAMPLES and median < SLOW_CLOCK * (allowed or 1.0):
         text = f"{name}: throttled during the run: the cores ran at {median:.0%} of their clock, though they were busy"
         doubts.append(Doubt("slow_clock", text, True))
-    asked = to_mask(cores)
-    others = [mask for mask in watch.masks if mask != asked]
-    if others and not simulated:
-        text = f"{name}: the runner might use the cores {', '.join(others)}, not {asked} as was asked"
-        doubts.append(Doubt("moved", text, True))
     return doubts
 
 

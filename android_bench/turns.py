@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from nasfpn_lite.android_bench.adb import LAST_ADVICE, AdbError, AdbTimeoutError, DeviceLostError
 from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_latencies, parse_log
-from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage
+from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage, read_share
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.op_profile import parse_profile
 from nasfpn_lite.android_bench.phone_files import READ_TIMEOUT_S
@@ -123,6 +123,8 @@ class Bench:
             operators = ()  # a runner without profiles; the log itself may still tell
         found = read_coverage(result.stdout + result.stderr, operators=operators)
         name = self._files[index].name
+        if self._options.gpu:
+            _check_gpu(name, result.stdout + result.stderr, self._options.min_coverage)
         # benchmark_model says so itself, which its log's traps catch; our own runner measures the plain kernels.
         if self._options.xnnpack and found.share == 0:
             raise SessionError(
@@ -147,6 +149,7 @@ class Bench:
             max_s=options.max_s,
             warmup_min_s=min(WARMUP_MIN_S, min_s),
             xnnpack=options.xnnpack,
+            gpu=options.gpu,
         )
 
     def _run(self, index: int, settings: RunSettings) -> tuple[BenchLog, "ShellResult"]:
@@ -176,6 +179,23 @@ class Bench:
             remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
             self._remote = remotes[-len(models) :]
         return workspace
+
+
+def _check_gpu(name: str, log: str, least_share: float) -> None:
+    """Checks that the GPU runs the model: what it leaves, XNNPACK takes in silence.
+
+    Raises:
+        SessionError: It took nothing, or less than the least share, or the log does not tell.
+    """
+    share = read_share(log, "GPU")
+    if not share:
+        took = "does not tell what the GPU took" if share is None else "tells that the GPU took none of the operators"
+        raise SessionError(f"{name}: --gpu was asked for, but the log {took}: measure without it")
+    if share < least_share:
+        raise SessionError(
+            f"{name}: expected the GPU to run at least {least_share:.0%} of the operators, got {share:.1%}: change the "
+            "operators that stay outside, or lower the minimum"
+        )
 
 
 def _check_obeyed(log: BenchLog, settings: RunSettings) -> None:

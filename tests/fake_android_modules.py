@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nasfpn_lite.android_bench.adb import Completed
 from nasfpn_lite.android_bench.records import Coverage
 from nasfpn_lite.errors import UserError
-from tests.fake_measured_phone import FakeAdb, FakePhone, make_turn
+from tests.fake_measured_phone import PIXEL_COMMANDS, FakeAdb, FakePhone, cpu_tree, make_turn
+from tests.tiny_tflite import make_tiny_tflite
 
 COVERAGE = Coverage(("XNNPACK",), 10, 9, 1, 0.9, "90.0% (9 of 10) in XNNPACK")
 ROOM = "nasfpn_lite.android_bench"
@@ -17,6 +19,9 @@ ROOM = "nasfpn_lite.android_bench"
 
 class FakeAdbError(UserError):
     """As adb.AdbError."""
+
+    def __init__(self, problem, call=None, advice=None):
+        super().__init__(problem)
 
 
 class FakeRunnerError(UserError):
@@ -89,17 +94,14 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
         phone = phones.get(serial, "not attached")
         return _Unready(serial, phone) if isinstance(phone, str) else phone
 
-    def choose_device(adb, serial=None):
-        raise FakeAdbError("expected one phone; attached: none\n  what to do: plug one in")
-
     def find_benchmark_binary(path, abi):
         if path == Path("for_another_abi"):
             raise FakeRunnerError(f"expected a benchmark_model for {abi}, the phone's processor, got another")
         return FakeRunner("benchmark_model", abi)
 
     contents = {
-        "adb": {"Adb": Adb, "AdbError": FakeAdbError},
-        "device": {"Device": find_device, "choose_device": choose_device},
+        "adb": {"Adb": Adb, "AdbError": FakeAdbError, "Completed": Completed},
+        "device": {"Device": find_device},
         "runners": {
             "RunnerError": FakeRunnerError,
             "find_benchmark_binary": find_benchmark_binary,
@@ -120,7 +122,28 @@ def use(monkeypatch, phones: Mapping[str, FakePhone | str]) -> None:
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(FakeBench, "log", [])
     # Tests run in parallel, on phones of the same name.
-    monkeypatch.setattr("nasfpn_lite.android_bench.cli_common.reserve_phone", contextlib.nullcontext)
+    monkeypatch.setattr("nasfpn_lite.android_bench.cli_fleet.reserve_phone", contextlib.nullcontext)
+
+
+PIXEL_8 = {
+    **cpu_tree([1704000] * 4 + [2367000] * 4 + [2914000]),
+    "/proc/loadavg": "0.1 0.1 0.1 1/700 9000\n",
+}
+
+
+def use_two_phones(monkeypatch, folder: Path) -> dict[str, FakePhone | str]:
+    """Puts two phones and two files in place for one test in a folder; it may add phones or break some."""
+    pixel_8 = {**PIXEL_COMMANDS, "getprop ro.product.model": "Pixel 8"}
+    phones: dict[str, FakePhone | str] = {
+        "A": FakePhone(folder / "A", serial="A"),
+        "B:5555": FakePhone(folder / "B", PIXEL_8, pixel_8, serial="B:5555"),
+    }
+    use(monkeypatch, phones)
+    monkeypatch.chdir(folder)
+    for name in ("a.tflite", "b.tflite"):
+        Path(name).write_bytes(make_tiny_tflite())
+    Path("for_another_abi").touch()
+    return phones
 
 
 class _Unready:

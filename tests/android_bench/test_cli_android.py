@@ -1,298 +1,29 @@
-"""The verbs, from the command line to files and exit codes; adb, phones and runners are fakes."""
+"""The verbs of `nasfpn-lite android`, and that none needs TensorFlow or Keras; adb, phones and runners are fakes."""
 
-import json
-import re
+import os
+import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nasfpn_lite.android_bench import cli_common
-from nasfpn_lite.android_bench.cli_android_bench import describe_result
-from nasfpn_lite.android_bench.cli_common import find_step, to_options
-from nasfpn_lite.android_bench.fleet import reserve_phone
-from nasfpn_lite.android_bench.record_files import read_record
+from nasfpn_lite.android_bench.cli_android import end_as_ctrl_c_does
 from nasfpn_lite.cli import main, verb_parser
-from tests.fake_android_modules import FakeBench, use
-from tests.fake_measured_phone import PIXEL_COMMANDS, THERMAL, FakePhone, cpu_tree, make_result
+from tests.fake_android_modules import use_two_phones
 from tests.tiny_tflite import make_tiny_tflite
 
 REPOSITORY = Path(__file__).parents[2]
-PIXEL_8 = {
-    **cpu_tree([1704000] * 4 + [2367000] * 4 + [2914000]),
-    "/proc/loadavg": "0.1 0.1 0.1 1/700 9000\n",
-}
+QUICK = ["--rounds", "6", "--wait-minutes", "0", "-o", "out"]
 
 
 @pytest.fixture
 def phones(tmp_path, monkeypatch):
-    """Two phones; tests may add or break some."""
-    found = {
-        "A": FakePhone(tmp_path / "A", serial="A"),
-        "B:5555": FakePhone(
-            tmp_path / "B", PIXEL_8, {**PIXEL_COMMANDS, "getprop ro.product.model": "Pixel 8"}, serial="B:5555"
-        ),
-    }
-    use(monkeypatch, found)
-    monkeypatch.chdir(tmp_path)
-    for name in ("a.tflite", "b.tflite"):
-        Path(name).write_bytes(make_tiny_tflite())
-    Path("for_another_abi").touch()
-    return found
-
-
-QUICK = ["--rounds", "6", "--wait-minutes", "0", "-o", "out"]
+    return use_two_phones(monkeypatch, tmp_path)
 
 
 def run(*arguments) -> int:
     return main(["android", *arguments])
-
-
-def squeeze(text: str) -> str:
-    """Makes one blank of each run of blanks: how wide a column is does not matter."""
-    return re.sub(r" +", " ", text)
-
-
-def test_bench_measures_all_phones(phones, capsys):
-    assert run("bench", "a.tflite", "b.tflite", *QUICK) == 0
-    out = squeeze(capsys.readouterr().out)
-    assert "Pixel (A, simulated): benchmark_model, 1 thread on cores big (mask 08), XNNPACK on" in out
-    assert "Pixel 8 (B:5555, simulated): benchmark_model, 1 thread on cores big (mask 100)" in out
-    assert out.count("tflite 10.01 10.00-10.02 10.02 (of rounds) 3.0 20.0 90% benchmark_model") == 4
-    assert out.count("a.tflite: delegates took 90.0% (9 of 10) in XNNPACK") == 2
-    assert "no difference shown: a.tflite takes" in out
-    files = sorted(Path("out").glob("*.json"))
-    assert [read_record(path).phone.serial for path in files] == ["A", "B:5555"]
-    assert Path("out/latency.html").read_text().count("<section>") == 2
-    assert not list(Path("out").glob("*journal*"))
-
-
-def test_bench_as_json(phones, capsys):
-    assert run("bench", "a.tflite", *QUICK, "-s", "A", "--json") == 0
-    (phone,) = json.loads(capsys.readouterr().out)["phones"]
-    assert (phone["serial"], phone["error"]) == ("A", None)
-    assert phone["result"]["files"][0]["runner"] == "benchmark_model"
-    assert read_record(Path(phone["file"])).files[0].latency_ms_p50 == phone["result"]["files"][0]["latency_ms_p50"]
-
-
-def test_options_reach_the_session(phones, capsys):
-    options = ["--runner", "nasfpn_runner", "--threads", "2", "--cores", "03", "--runs", "7", "--xnnpack", "runner"]
-    options += ["--warmup-runs", "0", "--min-seconds", "0", "--accept", "spread", "--accept", "screen_on"]
-    assert run("bench", "a.tflite", *QUICK, "-s", "A", *options) == 0
-    how = read_record(next(Path("out").glob("A-bench-*.json"))).how
-    assert (how.runner, how.threads, how.runs, how.warmup_runs, how.min_s) == ("nasfpn_runner", 2, 7, 0, 0.0)
-    assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
-    assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
-    assert FakeBench.log[0] == ("A", "warm-up on 03")
-
-
-def test_a_phone_that_another_session_uses_fails_by_itself(phones, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli_common, "reserve_phone", reserve_phone)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with reserve_phone("A"):
-        assert run("bench", "a.tflite", *QUICK, "-o", "elsewhere") == 2
-    captured = capsys.readouterr()
-    assert "error: A: another session is under way on the phone A" in captured.err
-    assert captured.out.count("10.01") == 1  # the other phone's
-
-
-def test_times_of_a_turn():
-    def options(*words):
-        return to_options(verb_parser("android").parse_args(["bench", "a.tflite", *words]))
-
-    assert (options().min_s, options().max_s) == (1.0, 150.0)
-    slow = options("--max-seconds", "900", "--min-seconds", "200")
-    assert (slow.min_s, slow.max_s, slow.turn_timeout_s) == (200.0, 900.0, 1920.0)
-
-
-def test_an_interval_of_less_than_95_percent_says_so():
-    assert "10.00-10.00 (94%)" in describe_result(make_result([10.0] * 5))
-    assert "%)" not in describe_result(make_result([10.0] * 6))
-
-
-def test_breaks_are_told(phones):
-    result = make_result([10.0] * 6)
-    assert "break" not in describe_result(result)
-    broken = replace(result, origin=replace(result.origin, resumed=2))
-    assert "note: begun at 2026-01-31T12:00:00Z, and gone on with after 2 break(s)" in describe_result(broken)
-
-
-def test_a_hot_phone_is_exit_code_1_and_no_figure(phones, capsys):
-    phones["A"].set_command("dumpsys thermalservice", THERMAL.replace("Status: 0", "Status: 2"))
-    assert run("bench", "a.tflite", *QUICK) == 1
-    out = capsys.readouterr().out
-    assert "not trustworthy: gave up after waiting 0.0 minutes: the phone throttles against heat" in out
-    assert out.count("10.01") == 1  # the other phone's
-
-
-def test_a_phone_that_is_not_ready_does_not_stop_the_others(phones, capsys):
-    phones["C"] = "unauthorized"
-    assert run("bench", "a.tflite", *QUICK) == 2
-    captured = capsys.readouterr()
-    assert captured.out.count("10.01") == 2
-    assert "error: C: expected the phone 'C' to be ready, but it is unauthorized" in captured.err
-    assert len(list(Path("out").glob("*.json"))) == 2
-
-
-@pytest.mark.parametrize(
-    ("numbers", "code"),
-    [(("HT1", "HT1"), 2), (("HT1", "HT2"), 0), (("unknown", "unknown"), 0), (("EMULATOR34X", "EMULATOR34X"), 0)],
-)
-def test_a_phone_that_is_attached_twice_is_measured_once(phones, capsys, numbers, code):
-    for phone, number in zip(phones.values(), numbers, strict=True):
-        phone.set_command("getprop ro.serialno", number)
-    assert run("bench", "a.tflite", *QUICK) == code
-    captured = capsys.readouterr()
-    assert ("is the same phone as" in captured.err) == (code == 2)
-    assert captured.out.count("10.01") == (1 if code else 2)
-
-
-def test_no_phone_at_all(phones, capsys):
-    phones.clear()
-    for verb in (["bench", "a.tflite"], ["devices"], ["doctor"]):
-        assert run(*verb) == 2
-        assert "error: expected one phone; attached: none" in capsys.readouterr().err
-
-
-def test_a_missing_runner_is_each_phones_error(phones, capsys):
-    options = ["--runner", "benchmark_model", "--benchmark-binary", "missing"]
-    assert run("bench", "a.tflite", *options, *QUICK) == 2
-    captured = capsys.readouterr()
-    assert captured.err.count("but there is no such file") == 2
-    assert captured.out == ""
-    assert not Path("out/latency.html").exists()
-
-
-def test_a_benchmark_model_for_another_processor_gives_way_to_our_own_runner(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "for_another_abi", *QUICK) == 0
-    captured = capsys.readouterr()
-    assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
-    assert captured.out.count("nasfpn_runner, 1 thread") == 2
-
-
-def test_a_program_that_the_user_named_is_not_replaced_in_silence(phones, capsys):
-    assert run("bench", "a.tflite", "--benchmark-binary", "missing", *QUICK) == 2
-    assert "expected the program benchmark_model in missing, but there is no such file" in capsys.readouterr().err
-    own = ["--runner", "nasfpn_runner", "--benchmark-binary", "for_another_abi"]
-    assert run("bench", "a.tflite", *own, *QUICK) == 2
-    assert "leave one of them out" in capsys.readouterr().err
-    assert FakeBench.log == []
-
-
-def test_files_are_checked_before_any_phone(phones, capsys):
-    assert run("bench", "none.tflite", *QUICK) == 2
-    assert "cannot read it" in capsys.readouterr().err
-    assert FakeBench.log == []
-
-
-def test_the_same_command_goes_on_after_a_kill(phones, monkeypatch, capsys):
-    def die(serial, name, turn):
-        if turn == 4:
-            raise KeyboardInterrupt
-        return 10.0
-
-    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(die))
-    command = ["bench", "a.tflite", *QUICK, "-s", "A"]
-    assert run(*command) == 130
-    assert "A: whole rounds kept: 4; the same command goes on there" in capsys.readouterr().err
-    assert len(list(Path("out").glob("A-bench.journal.jsonl"))) == 1
-    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda *_: 10.0))
-    monkeypatch.setattr(FakeBench, "log", [])
-    assert run("bench", "b.tflite", *QUICK, "-s", "A") == 2  # another session
-    assert "--restart" in capsys.readouterr().err
-    assert run(*command) == 0
-    assert [name for _, name in FakeBench.log].count("a.tflite") == 2
-    assert run("bench", "b.tflite", *QUICK, "-s", "A", "--restart") == 0
-
-
-def test_sustained(phones, capsys):
-    assert run("bench", "a.tflite", "b.tflite", *QUICK, "-s", "A", "--sustained", "0.0001") == 0
-    out = capsys.readouterr().out
-    assert "first minute ms" in out
-    assert "is not shown: too few turns, or files too close" in out
-    assert read_record(next(Path("out").glob("A-sustained-*.json"))).minutes == 0.0001
-    assert "Latency in ms over time" in Path("out/latency.html").read_text()
-
-
-def test_compare(phones, monkeypatch, capsys):
-    monkeypatch.setattr(
-        FakeBench, "latency_ms", staticmethod(lambda serial, name, turn: 10.0 if name == "a.tflite" else 15.0)
-    )
-    assert run("compare", "a.tflite", "b.tflite", *QUICK, "-s", "A") == 0
-    out = capsys.readouterr().out
-    assert "a.tflite is 1.50 times as fast as b.tflite (latency ratio 0.667, 0.667 to 0.667)" in out
-    session = str(next(Path("out").glob("A-compare-*.json")))
-    assert run("compare", "b.tflite", "a.tflite", "--from", session, "--json") == 0
-    (entry,) = json.loads(capsys.readouterr().out)
-    assert (entry["serial"], entry["runner"], entry["ratio"]["winner"]) == ("A", "benchmark_model", "second")
-    assert run("compare", "x", "a.tflite", "--from", session) == 2
-    assert "which fits 0 of them" in capsys.readouterr().err
-
-
-def test_compare_of_what_is_not_trustworthy(phones, capsys):
-    phones["A"].set_command("settings get global low_power", "1")
-    assert run("compare", "a.tflite", "b.tflite", *QUICK, "-s", "A") == 1
-    assert "not trustworthy: battery saver is on" in capsys.readouterr().out
-    session = str(next(Path("out").glob("A-compare-*.json")))
-    assert run("compare", "a.tflite", "b.tflite", "--from", session) == 1
-
-
-def test_compare_takes_no_sustained_run(phones, capsys):
-    run("bench", "a.tflite", *QUICK, "-s", "A", "--sustained", "0.0001")
-    path = str(next(Path("out").glob("A-sustained-*.json")))
-    assert run("compare", "a.tflite", "a.tflite", "--from", path) == 2
-    assert "got one of a sustained run" in capsys.readouterr().err
-
-
-def test_devices(phones, capsys):
-    assert run("devices") == 0
-    out = squeeze(capsys.readouterr().out)
-    assert "A Pixel arm64-v8a 29 2 (03) + 2 (0c) yes yes" in out
-    assert "4 (0f) + 4 (f0) + 1 (100)" in out
-    phones["C"] = "offline"
-    assert run("devices", "--json") == 2
-    captured = capsys.readouterr()
-    found = json.loads(captured.out)
-    assert [item["error"] is None for item in found] == [True, True, False]
-    assert "it is offline" in captured.err
-
-
-def test_doctor(phones, capsys):
-    assert run("doctor", "-s", "A") == 0
-    out = squeeze(capsys.readouterr().out)
-    assert "would run on big: 08" in out
-    assert "runner benchmark_model for arm64-v8a" in out
-    assert "fit to be measured" in out
-    assert "note: the phone was charging" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "text"),
-    [
-        (["--cores", "mid"], 2, "error: this phone has no mid cores"),
-        (
-            ["--runner", "benchmark_model", "--benchmark-binary", "missing"],
-            2,
-            "error: expected the program benchmark_model in missing",
-        ),
-        (["--benchmark-binary", "missing"], 2, "error: expected the program benchmark_model in missing"),
-        (["--benchmark-binary", "for_another_abi"], 0, "nasfpn_runner for arm64-v8a"),
-        (["--runner", "nasfpn_runner"], 0, "nasfpn_runner for arm64-v8a"),
-    ],
-)
-def test_doctor_names_what_is_in_the_way(phones, capsys, arguments, code, text):
-    assert run("doctor", "-s", "A", *arguments) == code
-    assert text in capsys.readouterr().out
-
-
-def test_doctor_on_a_busy_phone(phones, capsys):
-    phones["A"].set_file("/proc/loadavg", "9.5 9 9 1/700 9000\n")
-    assert run("doctor", "-s", "A") == 1
-    assert "in the way: other programs keep the phone busy: load 9.5 on 4 cores" in capsys.readouterr().out
-    assert run("doctor", "--json") == 1
-    assert [len(item["doubts"]) for item in json.loads(capsys.readouterr().out)] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -317,10 +48,11 @@ def test_help_of_each_verb(verb, capsys):
     assert f"nasfpn-lite android {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", [["--accept", "all"], ["--runner", "x"], ["--threads", "0"], ["--xnnpack", "yes"]])
-def test_options_that_there_are_not(phones, option):
-    with pytest.raises(SystemExit):
-        run("bench", "a.tflite", *option)
+def test_no_phone_at_all(phones, capsys):
+    phones.clear()
+    for verb in (["bench", "a.tflite"], ["devices"], ["doctor"]):
+        assert run(*verb) == 2
+        assert "error: expected a phone; attached: none" in capsys.readouterr().err
 
 
 def test_neither_tensorflow_nor_keras_after_a_bench(tmp_path):
@@ -343,38 +75,10 @@ print(sorted({{"keras", "tensorflow", "jax", "tf_keras"}} & set(sys.modules)))
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "x"])
-def test_no_time_to_sustain_is_refused_at_once(minutes, capsys):
-    with pytest.raises(SystemExit):
-        run("bench", "a.tflite", f"--sustained={minutes}")
-    assert f"expected a number above 0, got '{minutes}'" in capsys.readouterr().err
-
-
-def test_compare_as_json_tells_why_a_phone_failed(phones, capsys):
-    phones["C"] = "unauthorized"
-    use_phones = [word for serial in ("A", "C") for word in ("-s", serial)]
-    assert run("compare", "a.tflite", "b.tflite", *QUICK, *use_phones, "--json") == 2
-    good, bad = json.loads(capsys.readouterr().out)
-    assert (good["serial"], good["error"], good["ratio"] is None) == ("A", None, False)
-    assert (bad["serial"], bad["ratio"]) == ("C", None)
-    assert "unauthorized" in bad["error"]
-
-
-def test_without_a_terminal_each_round_has_one_line(phones, capsys):
-    run("bench", "a.tflite", "b.tflite", *QUICK, "-s", "A")
-    rounds = [line for line in capsys.readouterr().err.splitlines() if line.startswith("A: round ")]
-    assert rounds == [f"A: round {number} of 6: a.tflite" for number in range(1, 7)]
-
-
-@pytest.mark.parametrize(
-    ("text", "step"),
-    [
-        ("round 2 of 6: a b.tflite", "round 2 of 6"),
-        ("round 2 of 6, attempt 2: a.tflite", "round 2 of 6, attempt 2"),
-        ("waiting (10 of at most 600 s): hot", "waiting"),
-        ("12.3 of 30 minutes: 10.00 ms", "minute 12"),
-        ("warming up", "warming up"),
-    ],
-)
-def test_steps(text, step):
-    assert find_step(text) == step
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with end_as_ctrl_c_does():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

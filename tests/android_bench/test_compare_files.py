@@ -75,6 +75,7 @@ def test_int8_must_be_faster_than_float(gain, warned):
             f"b.tflite (int8) is only {gain:.2f} times as fast as a.tflite (float), expected at least 1.2"
             in warnings[0]
         )
+    assert find_slow_int8(replace(result, how=replace(result.how, gpu=True))) == ()  # which computes both in floats
 
 
 @pytest.mark.parametrize("arithmetics", [["float", "hybrid"], ["int8", "int8"], [None, "int8"], ["float", "float"]])

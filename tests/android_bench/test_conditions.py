@@ -5,17 +5,14 @@ import time
 import pytest
 
 from nasfpn_lite.android_bench.conditions import (
-    DOUBT_CODES,
     CoreClock,
     Temperature,
-    find_doubts,
-    find_notes,
     parse_conditions,
     parse_temperatures,
     read_conditions,
 )
-from nasfpn_lite.android_bench.core_loads import CoreLoad
-from tests.fake_measured_phone import CPU, PIXEL_1_FILES, THERMAL, FakePhone, change_clock, make_conditions
+from nasfpn_lite.android_bench.doubts import find_doubts
+from tests.fake_measured_phone import CPU, PIXEL_1_FILES, THERMAL, FakePhone
 
 
 def test_a_phone_is_read_in_one_round_trip(tmp_path):
@@ -92,93 +89,6 @@ def test_a_simulated_phone_says_so(texts, simulated):
 
 def test_a_core_without_cpufreq_has_an_empty_clock():
     assert parse_conditions({f"{CPU}/online": "0"}).clocks == (CoreClock(0, None, None, None, None),)
-
-
-QUIET = make_conditions()
-
-
-def codes(before, after, **options) -> list[str]:
-    return [doubt.code for doubt in find_doubts(before, after, **options)]
-
-
-def test_a_cool_quiet_phone_gives_no_doubt():
-    assert codes(QUIET, QUIET) == []
-
-
-@pytest.mark.parametrize(
-    ("changed", "code", "passes", "text"),
-    [
-        (make_conditions(thermal_status=2), "throttled", True, "thermal status 2"),
-        (
-            make_conditions(temperatures=(Temperature("VIRTUAL-SKIN", 3, 36.0, 1),)),
-            "throttled",
-            True,
-            "thermal status 0 (VIRTUAL-SKIN)",
-        ),
-        (
-            change_clock(QUIET, 3, governor="powersave"),
-            "governor_changed",
-            True,
-            "the governor of core 3 changed from schedutil to powersave",
-        ),
-        (change_clock(QUIET, 2, allowed_khz=1804800), "capped", True, "core 2 may run at 1804.8 of 2150.4 MHz only"),
-        (make_conditions(clocks=QUIET.clocks[:3]), "core_lost", True, "core 3 went offline"),
-        (make_conditions(battery_saver=True), "battery_saver", False, "battery saver is on"),
-        (make_conditions(screen_on=True), "screen_on", True, "the screen is on"),
-    ],
-)
-def test_what_came_up_during_a_measurement(changed, code, passes, text):
-    (doubt,) = find_doubts(QUIET, changed)
-    assert (doubt.code, doubt.passes) == (code, passes)
-    assert text in doubt.text
-    assert code in DOUBT_CODES
-
-
-def test_a_hot_start_is_told_from_skin_and_battery_before():
-    hot_skin = make_conditions(temperatures=(Temperature("skin", 3, 37.1, 0),))
-    hot_battery = make_conditions(battery_c=38.0)
-    assert codes(hot_skin, QUIET) == codes(hot_battery, QUIET) == ["hot_start"]
-    assert codes(QUIET, hot_skin) == []  # warm by the end is what running does
-    assert codes(make_conditions(battery_c=37.0), QUIET) == []
-    assert codes(QUIET, QUIET, hot_c=29.0) == ["hot_start"]
-    cores_only = make_conditions(temperatures=(Temperature("cpu0", 0, 71.0, 0),), battery_c=None)
-    assert codes(cores_only, QUIET) == []
-
-
-def test_a_busy_phone():
-    assert codes(make_conditions(load_average=8.0), QUIET) == []  # 2 for each of 4 cores
-    assert codes(make_conditions(load_average=8.1), QUIET) == ["busy"]
-    assert codes(QUIET, make_conditions(load_average=8.1)) == []  # afterwards it is our own
-
-
-def test_only_the_cores_in_use_count():
-    capped = change_clock(QUIET, 0, allowed_khz=1000000)
-    assert codes(QUIET, capped, cores=(2, 3)) == []
-    assert codes(QUIET, capped, cores=(0,)) == ["capped"]
-    assert codes(QUIET, capped) == ["capped"]
-
-
-def test_a_governor_that_cannot_be_read_has_not_changed():
-    assert codes(QUIET, change_clock(QUIET, 3, governor=None)) == []
-    assert codes(change_clock(QUIET, 3, governor=None), QUIET) == []
-
-
-def test_notes():
-    assert find_notes(QUIET) == ("the phone was charging, which warms it",)
-    assert find_notes(make_conditions(battery_charging=False)) == ()
-    blind = make_conditions(battery_charging=None, thermal_status=None, temperatures=None, clocks=())
-    assert find_notes(blind) == (
-        "the phone tells neither heat nor clocks: throttling would go unseen",
-        "the phone does not tell its governor",
-    )
-
-
-def test_a_foreign_program_on_a_chosen_core():
-    busy = make_conditions(loads=(CoreLoad(2, 0.15), CoreLoad(3, 0.75)))
-    assert codes(busy, QUIET) == codes(QUIET, busy) == ["busy"]
-    (doubt,) = find_doubts(busy, busy, cores=(2, 3))
-    assert (doubt.text, doubt.passes) == ("other programs hold core 3: busy for 75% of a second", True)
-    assert find_doubts(busy, busy, cores=(0, 1, 2)) == ()
 
 
 def test_cores_are_watched_only_when_asked(tmp_path):

@@ -85,3 +85,12 @@ def test_a_wait_can_be_stopped_from_outside():
     stop.set()
     with pytest.raises(SessionStopped, match="the same command goes on"):
         pace.wait(3600)
+
+
+def test_a_wait_can_stop_itself():
+    stop = threading.Event()
+    pace = Pace(stop)
+    pace.stop()
+    assert stop.is_set()
+    with pytest.raises(SessionStopped):
+        pace.wait(0)

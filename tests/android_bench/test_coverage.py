@@ -1,6 +1,13 @@
 import pytest
 
-from nasfpn_lite.android_bench.coverage import Coverage, CoverageError, check_coverage, describe, read_coverage
+from nasfpn_lite.android_bench.coverage import (
+    Coverage,
+    CoverageError,
+    check_coverage,
+    describe,
+    read_coverage,
+    read_share,
+)
 from nasfpn_lite.android_bench.op_profile import Kind, OperatorTime
 
 
@@ -150,3 +157,25 @@ def test_check():
 def test_describe():
     assert describe(Coverage(("GPU",), partitions=1, share=1.0)) == "100.0% in GPU, 1 part"
     assert describe(Coverage()) == "unknown coverage"
+
+
+GPU = REPLACING.format("54 out of 540 node(s)", "TfLiteGpuDelegateV2", 3)
+XNNPACK = REPLACING.format("456 out of 487 node(s)", "TfLiteXNNPackDelegate", 9)
+APPLIED = "Explicitly applied {} delegate, and the model graph will be {} executed by the delegate"
+
+
+@pytest.mark.parametrize(
+    ("log", "share"),
+    [
+        (f"{GPU}\n{XNNPACK}", 0.1),
+        (XNNPACK, 0.0),
+        (REPLACING.format("246 out of 246 node(s)", "LITERT_CL", 1) + " for subgraph 0 (main).", 1.0),
+        (REPLACING.format("9 node(s)", "TfLiteGpuDelegateV2", 2), None),
+        (APPLIED.format("GPU", "completely"), 1.0),
+        (APPLIED.format("GPU", "partially") + " w/ 2 delegate kernels.", None),
+        (APPLIED.format("XNNPACK", "completely"), None),
+        ("", None),
+    ],
+)
+def test_share_of_one_delegate_among_several(log, share):
+    assert read_share(log, "GPU") == share

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from nasfpn_lite.android_bench.fleet import Outcome, Place, count_rounds, find_exit_code, measure_fleet, reserve_phone
-from nasfpn_lite.android_bench.journal import Journal, JournalError
+from nasfpn_lite.android_bench.fleet import Outcome, Place, find_exit_code, measure_fleet, reserve_phone
+from nasfpn_lite.android_bench.journal import Journal, JournalError, count_rounds
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.errors import UserError
 from tests.fake_measured_phone import make_result
@@ -69,7 +69,9 @@ def test_a_journal_goes_when_its_result_is_written_and_stays_otherwise(tmp_path)
         return GOOD
 
     measure_fleet([good, bad], run, stop=threading.Event())
-    assert (good.journal.exists(), bad.journal.exists()) == (False, True)
+    assert (good.journal.exists(), bad.journal.exists()) == (True, True)  # the same command is to measure B alone
+    measure_fleet([good, bad], lambda place: GOOD, stop=threading.Event())
+    assert (good.journal.exists(), bad.journal.exists()) == (False, False)
 
 
 def test_journals_of_phones_and_kinds_differ(tmp_path):
@@ -105,9 +107,21 @@ def test_ctrl_c_stops_all_phones(tmp_path, monkeypatch, caplog):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nasfpn_lite.android_bench.fleet.wait", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        measure_fleet(places(tmp_path, "A", "B"), run, stop=stop)
+    outcomes = measure_fleet(places(tmp_path, "A", "B"), run, stop=stop)
+    assert [outcome.interrupted for outcome in outcomes] == [True, True]
+    assert find_exit_code(outcomes) == 130
     assert "stopping: each phone ends the turn that is under way" in caplog.text
+
+
+def test_ctrl_c_with_a_single_phone(tmp_path):
+    stop = threading.Event()
+
+    def run(place):
+        raise KeyboardInterrupt
+
+    (outcome,) = measure_fleet(places(tmp_path, "A"), run, stop=stop)
+    assert (outcome.interrupted, outcome.exit_code, outcome.result, stop.is_set()) == (True, 130, None, True)
+    assert "the same command goes on where it ended" in str(outcome.error)
 
 
 def test_a_phone_serves_one_session_at_a_time(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import multiprocessing
 
 import pytest
 
-from nasfpn_lite.android_bench.journal import Journal, JournalError
+from nasfpn_lite.android_bench.journal import Journal, JournalError, count_rounds, find_finished, mark_finished
 
 IDENTITY = {"serial": "A", "files": [["a.tflite", "00ff"]], "options": {"accepted": ("spread",)}}
 
@@ -130,3 +130,32 @@ def test_a_second_session_waits(path, restart):
         process.join()
         assert "is in use by another session" in answers.get()
         assert path.read_text().count("\n") == 2
+
+
+def test_a_finished_session_stands_until_another_one_begins(path):
+    with Journal(path, IDENTITY) as journal:
+        journal.append(kind="folder", folder="/data/local/tmp/x")
+        journal.append(kind="turn")
+    result = path.parent / "result.json"
+    assert find_finished(path) is None
+    mark_finished(path, result.name)
+    assert find_finished(path) is None  # its file is gone
+    result.touch()
+    assert find_finished(path) == result
+    with Journal(path, IDENTITY) as journal:
+        assert [entry["kind"] for entry in journal.entries] == ["folder", "turn", "result"]
+    with Journal(path, {**IDENTITY, "serial": "B"}) as journal:  # no error: nothing is lost
+        assert [entry["kind"] for entry in journal.entries] == ["folder"]
+    assert find_finished(path) is None
+
+
+def test_a_session_without_a_journal_is_not_marked(path):
+    mark_finished(path, "result.json")
+    assert not path.exists()
+    assert (find_finished(path), count_rounds(path)) == (None, 0)
+
+
+def test_rounds_of_a_damaged_journal(path):
+    path.parent.mkdir()
+    path.write_text('{"kind": "end"}\n{"kind": "turn"}\n[1]\n{"kind": "en\n{"a": 1, "kind": "end"}\n')
+    assert count_rounds(path) == 2

@@ -1,6 +1,7 @@
 """A whole session on a phone of files and commands; only the runner is a fake."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from nasfpn_lite.android_bench.record_files import check_record
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionOptions
 from nasfpn_lite.android_bench.topology import TopologyError
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 from nasfpn_lite.cli.output import to_plain
 from tests.fake_android_modules import COVERAGE, FakeBench, FakeRunner, use
-from tests.fake_measured_phone import CPU, THERMAL, FakePhone
+from tests.fake_measured_phone import CPU, THERMAL, FakePhone, make_turn
 
 RUNNER = FakeRunner("benchmark_model", "arm64-v8a")
 FILES = tuple(ModelFile(Path(name), name, sha256, 3_000_000, None, None) for name, sha256 in (("a", "00"), ("b", "11")))
@@ -42,6 +44,40 @@ def test_a_session(phone):
     names = [name for _, name in FakeBench.log]
     assert names == ["warm-up on 08", *["a", "b"] * 5, "left"]
     assert check_record(json.loads(json.dumps(to_plain(result)))) == result
+
+
+def test_every_option_is_in_the_record(phone):
+    options = SessionOptions(
+        threads=2,
+        cores="all",
+        rounds=7,
+        runs=8,
+        warmup_runs=2,
+        min_s=0.25,
+        max_s=9.0,
+        xnnpack=None,
+        gpu=True,
+        cool_below_c=36.0,
+        patience_s=1.0,
+        repeats=2,
+        accepted=("spread",),
+        min_coverage=0.5,
+    )
+    asked = vars(options)
+    assert not [
+        name for name, value in vars(SessionOptions()).items() if asked[name] == value
+    ]  # none is forgotten here
+    result = measure(phone, FILES, RUNNER, options)
+    assert {"cores": result.phone.cores, **vars(result.how)} == {"runner": "benchmark_model", **asked}
+
+
+def test_on_the_gpu_a_resting_core_is_no_doubt(phone, monkeypatch):
+    resting = TurnWatch(6, 0.2, 0.3, 1.0, ("08",))
+    monkeypatch.setattr(FakeBench, "take", lambda self, index: make_turn(10.0, watch=resting))
+    result = measure(phone, FILES, RUNNER, replace(QUICK, gpu=True))
+    assert (result.verdict, result.how.accepted) == ("trustworthy", ())  # the user accepted nothing
+    assert any("its clock is not watched" in note for note in result.phone.notes)
+    assert "throttled during the run" in measure(phone, FILES, RUNNER, QUICK).reasons[1]
 
 
 def test_cores_and_threads_become_the_mask(phone):

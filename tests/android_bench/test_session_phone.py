@@ -1,22 +1,26 @@
 """Sessions on simulated phones: a real adb and adbd, our own runner, a real .tflite; and what may go wrong."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tests.android_bench.phone.phone")
-pytest.importorskip("nasfpn_lite.android_bench.runners")
-
 from nasfpn_lite.android_bench.adb import DeviceLostError
 from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.fleet import Place, measure_fleet
 from nasfpn_lite.android_bench.model_files import read_model_files
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.android_bench.runners import RunnerError, find_own_runner
 from nasfpn_lite.android_bench.session import Control, measure
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.sustained import measure_sustained
 from nasfpn_lite.cli import main
 from tests.tiny_tflite import make_tiny_tflite
 
@@ -101,6 +105,22 @@ def test_throttling_that_ends_before_the_turn_does(adb, start_phone, runner, fil
     assert left_on(phone) == []
 
 
+def test_throttling_in_a_lasting_load(adb, start_phone, runner, files):
+    phone = start_phone()
+
+    def progress(text):
+        if text.startswith("0.0 of"):  # the first cycle is over
+            phone.write_sys(f"{CPU7}/scaling_max_freq", 1401000)
+
+    options = replace(QUICK, min_s=0.5)
+    control = Control(progress=progress)
+    result = measure_sustained(Device(adb, phone.serial), files[:1], runner, options, minutes=1e-4, control=control)
+    assert (result.verdict, result.reasons) == ("trustworthy", ())
+    assert [cycle.is_throttled() for cycle in result.cycles] == [False, True]
+    assert result.cycles[1].watches[0].allowed_share_lowest == 0.5
+    assert left_on(phone) == []
+
+
 def test_clocks_that_cannot_be_read_are_unknown(adb, start_phone, runner, files):
     phone = start_phone()
     phone.write_sys(f"{CPU7}/scaling_cur_freq", "")
@@ -132,6 +152,14 @@ def test_battery_saver(adb, start_phone, runner, files):
     assert phone.read_notes("taskset") == []
 
 
+def test_a_low_battery(adb, start_phone, runner, files):
+    phone = start_phone()
+    phone.set_dumpsys("battery", "  USB powered: false\n  level: 12\n  temperature: 271\n")
+    result = measure(Device(adb, phone.serial), files, runner, QUICK)
+    assert result.reasons == ("the battery is at 12 %, below 20 %, and not charging: charge it first",)
+    assert phone.read_notes("taskset") == []
+
+
 def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
     phone, journal = start_phone(), tmp_path / "journal"
 
@@ -148,6 +176,51 @@ def test_a_pulled_cable(adb, start_phone, runner, files, tmp_path):
     result = measure(device, files, runner, QUICK, control=Control(journal))
     assert len(masks_of(phone)) - turns == 2 + 6  # warm-ups, and the rounds that were missing
     assert [item.attempt for item in result.rounds] == [1, 1, 2, 1, 1]
+    assert left_on(phone) == []
+
+
+def test_one_of_two_phones_is_lost(adb, start_phone, runner, files, tmp_path):
+    phones = {phone.serial: phone for phone in (start_phone(), start_phone())}
+    stays, lost = phones
+    places = [Place(tmp_path / "out", serial) for serial in phones]
+
+    def run(place):
+        def pull(text):
+            if place.serial == lost and text.startswith("round 3 of 5:") and not missing:
+                phones[lost].unplug()
+
+        control = Control(place.journal, progress=pull)
+        return measure(Device(adb, place.serial), files, runner, QUICK, control=control)
+
+    missing: list[str] = []
+    good, bad = measure_fleet(places, run, stop=threading.Event())
+    assert (good.exit_code, bad.exit_code, bad.kept_rounds) == (0, 2, 2)
+    assert isinstance(bad.error, DeviceLostError)
+    turns = {serial: len(masks_of(phone)) for serial, phone in phones.items()}
+    phones[lost].plug_in()
+    missing.append(lost)
+    again, resumed = measure_fleet(places, run, stop=threading.Event())
+    assert (again.file, resumed.exit_code) == (good.file, 0)
+    assert len(masks_of(phones[stays])) == turns[stays] == 12
+    assert len(masks_of(phones[lost])) - turns[lost] == 2 + 6  # warm-ups, and the rounds that were missing
+    assert [left_on(phone) for phone in phones.values()] == [[], []]
+
+
+def test_a_signal_leaves_nothing_on_the_phone(adb_server, start_phone, runner, files, tmp_path):
+    phone = start_phone()
+    words = ["android", "bench", files[0].name, "-s", phone.serial, "--runner", "nasfpn_runner", "--min-seconds", "60"]
+    command = [sys.executable, "-m", "nasfpn_lite", *words, "--wait-minutes", "0", "--accept", "busy"]
+    environment = {**os.environ, **adb_server.environment, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while not any("nasfpn_runner" in note and "--num_runs=50" in note for note in phone.read_notes("taskset")):
+            time.sleep(0.05)  # until the first turn, which would take a minute
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted")
     assert left_on(phone) == []
 
 

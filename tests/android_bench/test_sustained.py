@@ -1,90 +1,29 @@
-"""Lasting load: windows, drifts, and whether a ranking stays."""
+"""Lasting load: how long it lasts, what it records, and what spoils it."""
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nasfpn_lite.android_bench.checked_json import RecordError
 from nasfpn_lite.android_bench.cooling import Pace
+from nasfpn_lite.android_bench.drift import find_drifts
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.record_files import check_record
 from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
-from nasfpn_lite.android_bench.sustained import (
-    find_drifts,
-    first_window,
-    judge_ranking,
-    last_window,
-    measure_sustained,
-    run_cycles,
-)
-from nasfpn_lite.android_bench.sustained_record import Cycle
+from nasfpn_lite.android_bench.sustained import measure_sustained, run_cycles
+from nasfpn_lite.android_bench.sustained_record import LoadedFile, describe_throttling
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
 from nasfpn_lite.cli.output import to_plain
 from nasfpn_lite.errors import UserError
-from tests.fake_android_modules import FakeBench, FakeRunner, use
-from tests.fake_measured_phone import THERMAL, FakePhone, make_conditions, make_turn
+from tests.fake_android_modules import COVERAGE, FakeBench, FakeRunner, use
+from tests.fake_measured_phone import CPU, THERMAL, FakePhone, make_conditions, make_turn
 
 FILES = tuple(ModelFile(Path(name), name, "00", 3_000_000, None, None) for name in ("a", "b"))
 RUNNER = FakeRunner("nasfpn_runner", "arm64-v8a")
-
-
-def cycles_of(*latencies: tuple[float, ...], seconds: float = 5.0) -> list[Cycle]:
-    return [Cycle((i + 1) * seconds / 60, row, 0, 30.0) for i, row in enumerate(latencies)]
-
-
-def hold(*pairs: tuple[tuple[float, float], int]) -> list[Cycle]:
-    """Cycles of 5 s that keep each pair of latencies for a number of cycles, with a little noise."""
-    rows = [pair for pair, count in pairs for _ in range(count)]
-    return cycles_of(*((a * (1 + i % 3 / 1000), b * (1 + i % 2 / 1000)) for i, (a, b) in enumerate(rows)))
-
-
-def test_windows_are_a_minute_each():
-    cycles = hold(((10.0, 20.0), 60))  # 5 minutes of 12 cycles
-    assert [cycle.minutes for cycle in first_window(cycles)] == pytest.approx([i / 12 for i in range(1, 13)])
-    assert [cycle.minutes for cycle in last_window(cycles)] == pytest.approx([i / 12 for i in range(49, 61)])
-
-
-def test_slow_files_get_wider_windows_of_six_cycles():
-    cycles = cycles_of(*[(1.0, 2.0)] * 20, seconds=30.0)
-    assert (len(first_window(cycles)), len(last_window(cycles))) == (6, 6)
-
-
-def test_windows_never_overlap():
-    cycles = cycles_of(*[(1.0, 2.0)] * 5)
-    assert (len(first_window(cycles)), len(last_window(cycles))) == (2, 2)
-    assert len(first_window(cycles[:1])) == 1
-
-
-def test_drift_is_last_over_first():
-    drift_a, drift_b = find_drifts(FILES, cycles_of(*[(10.0, 20.0)] * 12, *[(15.0, 20.0)] * 12), "nasfpn_runner")
-    assert (drift_a.first_ms, drift_a.last_ms, drift_a.slowdown) == (10.0, 15.0, 1.5)
-    assert (drift_b.slowdown, drift_b.runner) == (1.0, "nasfpn_runner")
-
-
-def test_a_ranking_that_stays():
-    ranking = judge_ranking(["a", "b"], hold(((10.0, 20.0), 30), ((15.0, 29.0), 30)))
-    assert (ranking.order, ranking.first, ranking.last, ranking.turned) == ("the same", ("a", "b"), ("a", "b"), ())
-
-
-def test_a_ranking_that_turns():
-    ranking = judge_ranking(["a", "b"], hold(((10.0, 12.0), 30), ((15.0, 13.0), 30)))
-    assert (ranking.order, ranking.first, ranking.last) == ("changed", ("a", "b"), ("b", "a"))
-    assert ranking.turned == (("b", "a"),)  # faster in the end, slower in the end
-    assert judge_ranking(["a", "b"], hold(((12.0, 10.0), 30), ((13.0, 15.0), 30))).turned == (("a", "b"),)
-
-
-def test_medians_that_change_places_without_a_shown_difference():
-    first = [(10.0, 10.1), (10.0, 10.1), (10.0, 10.1), (10.2, 10.1)] * 3
-    last = [(b, a) for a, b in first]
-    ranking = judge_ranking(["a", "b"], cycles_of(*first, *last))
-    assert (ranking.first, ranking.last) == (("a", "b"), ("b", "a"))
-    assert (ranking.order, ranking.turned) == ("not shown", ())
-
-
-def test_too_few_cycles_show_nothing():
-    ranking = judge_ranking(["a", "b"], hold(((10.0, 20.0), 8)))
-    assert (ranking.order, ranking.window_cycles) == ("not shown", (4, 4))
 
 
 def test_load_lasts_as_long_as_asked():
@@ -122,8 +61,8 @@ def phone(tmp_path, monkeypatch):
 class QuickPace(Pace):
     """A minute for each look at the clock."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        super().__init__(stop)
         self.looks = 0
 
     def now_s(self) -> float:
@@ -157,8 +96,9 @@ def test_battery_saver_spoils_it(phone, monkeypatch):
     assert "battery saver is on" in result.reasons[0]
     data = json.loads(json.dumps(to_plain(result)))
     assert check_record(data) == result
-    data["cycles"], data["files"] = [{"minutes": 1, "latencies_ms": [1, 2], "thermal_status": 0, "outside_c": 1}], []
-    check_record(data)
+    older = {name: value for name, value in data.items() if name not in ("names", "loaded")}
+    older["cycles"] = [{"minutes": 1, "latencies_ms": [1, 2], "thermal_status": 0, "outside_c": 1}]
+    check_record(older)
 
 
 def test_a_phone_that_is_not_fit_is_not_loaded(phone):
@@ -181,8 +121,10 @@ def test_the_record_checks_its_cycles(phone):
     result = measure_sustained(phone, FILES, RUNNER, options, minutes=1, control=Control(pace=QuickPace()))
     data = json.loads(json.dumps(to_plain(result)))
     data["cycles"][0]["latencies_ms"].append(1.0)
-    with pytest.raises(RecordError, match=r"^cycles\[0\].latencies_ms: expected 2 entries, got 3"):
-        check_record(data)
+    for names in (["a", "b"], []):  # older records have their files only
+        data["names"] = names
+        with pytest.raises(RecordError, match=r"^cycles\[0\].latencies_ms: expected 2 entries, got 3"):
+            check_record(data)
 
 
 def break_at_turn(number, error):
@@ -196,18 +138,23 @@ def break_at_turn(number, error):
 
 @pytest.mark.parametrize(
     ("error", "why"),
-    [(UserError("the phone went away\n  adb: ..."), "the phone went away"), (KeyboardInterrupt(), "Ctrl-C")],
+    [
+        (UserError("the phone went away\n  adb: ..."), "the phone went away"),
+        (KeyboardInterrupt(), "it was interrupted"),
+    ],
 )
 def test_what_breaks_off_keeps_the_curve_so_far(phone, monkeypatch, error, why):
     monkeypatch.setattr(FakeBench, "latency_ms", break_at_turn(5, error))  # in the third cycle
-    pace = QuickPace()
-    control = Control(pace=pace)
+    stop = threading.Event()
+    control = Control(pace=QuickPace(stop))
     result = measure_sustained(phone, FILES, RUNNER, SessionOptions(patience_s=0.0), minutes=30, control=control)
+    assert stop.is_set() == isinstance(error, KeyboardInterrupt)  # whoever waits for all phones has to know
     assert result.verdict == "not trustworthy"
     (reason,) = result.reasons
     assert reason.startswith("cut after 2.0 of 30 minutes") and reason.endswith(why)
     assert [cycle.latencies_ms for cycle in result.cycles] == [(10.0, 10.0)] * 2
     assert (result.names, result.files, result.ranking) == (("a", "b"), (), None)
+    assert result.loaded[1] == LoadedFile("b", "00", 3_000_000, None, COVERAGE)
     assert check_record(json.loads(json.dumps(to_plain(result)))) == result
 
 
@@ -227,3 +174,77 @@ def test_a_screen_that_was_on_for_a_while_spoils_it(phone, monkeypatch):
     result = measure_sustained(phone, FILES, RUNNER, options, minutes=4, control=Control(pace=QuickPace()))
     assert not result.after.screen_on
     assert result.reasons == ("the screen is on: switch it off by its key",)
+
+
+FREE = TurnWatch(6, 0.9, 1.0, 1.0, ("08",))
+CAPPED = TurnWatch(6, 0.5, 0.62, 0.62, ("08",))
+SLOW = TurnWatch(6, 0.5, 0.7, 1.0, ("08",))
+
+
+def watch_turns(monkeypatch, *watches):
+    """What the sampling finds in each turn; the last stays."""
+    found = list(watches)
+
+    def take(self, index):
+        return make_turn(10.0, watch=found.pop(0) if len(found) > 1 else found[0])
+
+    monkeypatch.setattr(FakeBench, "take", take)
+
+
+def measure_quickly(phone, minutes=4, **options):
+    control = Control(pace=QuickPace())
+    quick = SessionOptions(patience_s=0.0, **options)
+    return measure_sustained(phone, FILES, RUNNER, quick, minutes=minutes, control=control)
+
+
+def test_throttling_during_a_turn_is_recorded_and_no_doubt(phone, monkeypatch):
+    watch_turns(monkeypatch, FREE, FREE, FREE, CAPPED, SLOW, FREE, FREE)
+    result = measure_quickly(phone)
+    assert (result.verdict, len(result.cycles)) == ("trustworthy", 4)
+    assert [cycle.watches for cycle in result.cycles] == [(FREE, FREE), (FREE, CAPPED), (SLOW, FREE), (FREE, FREE)]
+    assert [cycle.is_throttled() for cycle in result.cycles] == [False, True, True, False]
+    assert [cycle.clock_share() for cycle in result.cycles] == [1.0, 0.62, 0.7, 1.0]
+    assert describe_throttling(result) == [
+        "the cores throttled in 2 of 4 cycles, first after 2.0 minutes; their clock fell to 62%"
+    ]
+    assert describe_throttling(replace(result, cycles=result.cycles[:1])) == []
+    assert describe_throttling(replace(result, how=replace(result.how, gpu=True))) == []
+    assert check_record(json.loads(json.dumps(to_plain(result)))) == result
+
+
+def test_clocks_that_cannot_be_read_are_no_throttling(phone, monkeypatch):
+    watch_turns(monkeypatch, None)
+    result = measure_quickly(phone)
+    assert (result.cycles[0].is_throttled(), result.cycles[0].clock_share()) == (False, None)
+    assert describe_throttling(result) == []
+    assert any("clocks during some turns are unknown" in note for note in result.phone.notes)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "accepted", "spoiled"), [("0", (), True), ("0", ("moved",), False), ("1", (), False)]
+)
+def test_a_runner_that_left_its_cores_spoils_it(phone, monkeypatch, simulated, accepted, spoiled):
+    phone.set_command("getprop ro.nasfpn.simulated", simulated)
+    watch_turns(monkeypatch, FREE, FREE, FREE, TurnWatch(6, 0.9, 1.0, 1.0, ("08", "0f")), FREE)
+    result = measure_quickly(phone, accepted=accepted)
+    text = "b: the runner might use the cores 0f, not 08 as was asked"
+    assert result.reasons == ((text,) if spoiled else ())
+    assert len(result.cycles) == 4  # the curve is kept
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        (f"{CPU}/cpu3/cpufreq/scaling_governor", "powersave", "the governor of core 3 changed"),
+        (f"{CPU}/online", "0-2", "core 3 went offline"),
+    ],
+)
+def test_what_changes_beside_heat_spoils_it(phone, monkeypatch, path, text, reason):
+    def change(serial, name, turn):
+        if turn == 3:
+            phone.set_file(path, f"{text}\n")
+        return 10.0
+
+    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(change))
+    (found,) = measure_quickly(phone).reasons
+    assert found.startswith(reason)

@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-for _name in ("adb", "bench_log", "coverage", "op_profile", "runners", "workspace"):
-    pytest.importorskip(f"nasfpn_lite.android_bench.{_name}")
-
-from nasfpn_lite.android_bench import turns  # noqa: E402
-from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, DeviceLostError  # noqa: E402
-from nasfpn_lite.android_bench.model_files import ModelFile  # noqa: E402
-from nasfpn_lite.android_bench.runners import Runner  # noqa: E402
-from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions  # noqa: E402
-from nasfpn_lite.android_bench.turn_watch import TurnWatch  # noqa: E402
-from tests.fake_measured_phone import FakeReply  # noqa: E402
+from nasfpn_lite.android_bench import turns
+from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, Completed, DeviceLostError
+from nasfpn_lite.android_bench.model_files import ModelFile
+from nasfpn_lite.android_bench.runners import Runner
+from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.turn_watch import TurnWatch
+from tests.fake_measured_phone import FakeReply
 
 LOG = """INFO: STARTING!
 INFO: Replacing 9 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for subgraph 0.
@@ -221,6 +218,36 @@ def test_xnnpack_that_takes_nothing_is_no_measurement_of_xnnpack(open_bench, xnn
             return
         with pytest.raises(SessionError, match=r"a b.tflite: XNNPACK was asked for and takes none of the 10 operators"):
             bench.warm_up()
+
+
+@pytest.mark.parametrize(
+    ("taken", "least", "message"),
+    [
+        (9, 0.9, None),
+        (9, 0.95, "a b.tflite: expected the GPU to run at least 95% of the operators, got 90.0%"),
+        (0, 0.0, "a b.tflite: --gpu was asked for, but the log tells that the GPU took none"),
+        (None, 0.0, "a b.tflite: --gpu was asked for, but the log tells that the GPU took none"),
+    ],
+)
+def test_the_gpu_alone_counts_where_it_was_asked_for(open_bench, taken, least, message):
+    line = LOG.splitlines()[1]
+    gpu = f"{line.replace('XNNPack', 'Gpu').replace('Delegate)', 'DelegateV2)').replace('9 out', f'{taken} out')}\n"
+    log = ONE_RUN if taken is None else f"{gpu}{ONE_RUN}"  # what the GPU leaves, XNNPACK takes
+    bench, workspace = open_bench(log, log, gpu=True, min_coverage=least)
+    with bench:
+        if message is None:
+            assert [item.delegates for item in bench.warm_up()] == [("GPU", "XNNPACK")] * 2
+            assert "--use_gpu=true" in workspace.runs[0][0]
+            return
+        with pytest.raises(SessionError, match=message):
+            bench.warm_up()
+
+
+def test_a_gpu_that_the_log_does_not_speak_of(open_bench):
+    log = "\n".join(line for line in ONE_RUN.splitlines() if "Replacing" not in line)
+    bench, _ = open_bench(log, gpu=True)
+    with bench, pytest.raises(SessionError, match="the log does not tell what the GPU took: measure without it"):
+        bench.warm_up()
 
 
 @pytest.mark.parametrize(("used", "fails"), [(1, True), (2, False)])

@@ -48,6 +48,8 @@ def list_faults() -> list[Fault]:
         Fault("offline", _offline, 2, "offline"),
         Fault("two devices", _two, 0, "ms (median)"),
         Fault("two devices, one of them offline", _two_one_offline, 2, "offline"),
+        Fault("two devices, one of them lost mid-run", _two_one_lost, 2, "ms (median)"),
+        Fault("the same command after its cable is back", _two_one_resumed, 0, "was measured already"),
         Fault("one device attached twice", _twice, 2, "is the same phone as"),
         Fault("full disk", _full, 2, "free some space"),
         Fault("read-only target", _read_only, 2, "lets nothing be written there"),
@@ -57,6 +59,7 @@ def list_faults() -> list[Fault]:
         Fault("throttling from round 3 on", _throttled, 1, "not trustworthy"),
         Fault("governor changed", _governor, 0, "governor of core"),
         Fault("battery saver", _battery_saver, 1, "battery saver is on"),
+        Fault("low battery", _low_battery, 1, "the battery is at 12 %"),
         Fault("truncated log", _replay(logs.LOG_2_14[:700]), 2, "was not measured"),
         *formats,
         Fault("dry run", _replay("INFO: Run w/o invoking kernels: [1]\n" + logs.LOG_2_14), 2, "--dry_run"),
@@ -64,13 +67,17 @@ def list_faults() -> list[Fault]:
             "unconsumed flags", _replay("WARN: Unconsumed cmdline flags: --use_gpu\n" + logs.LOG_2_14), 2, "--use_gpu"
         ),
         Fault("silent fallback of a delegate", _replay("INFO: " + FALLBACK + logs.LOG_2_14), 2, "took no part"),
+        Fault("GPU asked for, and the CPU ran", _no_gpu, 2, "--gpu was asked for"),
+        Fault("GPU asked for of our own runner", _own_gpu, 2, "--gpu needs benchmark_model"),
         Fault("runs cut by a time limit", _replay(logs.LOG_2_14.replace("count=10 ", "count=4 ")), 2, "4"),
         Fault("too little delegated", _coverage, 2, "outside: CONV_2D"),
         Fault("a model that the runner cannot load", _cut_model, 2, "was not measured"),
         Fault("a file that is no model", _no_model, 2, "expected a .tflite file"),
         Fault("a hostile serial", _hostile_serial, 2, "pwned"),
         Fault("a hostile file name", _hostile_name, 0, "ms (median)"),
-        Fault("Ctrl-C in round 2", _interrupted, 130, "interrupted"),
+        Fault("Ctrl-C in round 2", _end_by(signal.SIGINT), 130, "interrupted"),
+        Fault("SIGTERM in round 2", _end_by(signal.SIGTERM), 130, "interrupted"),
+        Fault("Ctrl-C in a lasting load", _interrupted_load, 130, "it was interrupted"),
     ]
 
 
@@ -122,6 +129,20 @@ def _two(trial: Trial) -> Seen:
 def _two_one_offline(trial: Trial) -> Seen:
     trial.start_phone()
     trial.start_phone().unplug()
+    return trial.bench()
+
+
+def _two_one_lost(trial: Trial) -> Seen:
+    trial.start_phone()
+    phone = trial.start_phone()
+    return trial.bench(on={f"{phone.serial}: round 3 of": phone.unplug})
+
+
+def _two_one_resumed(trial: Trial) -> Seen:
+    trial.start_phone()
+    phone = trial.start_phone()
+    trial.bench(on={f"{phone.serial}: round 3 of": phone.unplug})
+    phone.plug_in()
     return trial.bench()
 
 
@@ -183,9 +204,24 @@ def _battery_saver(trial: Trial) -> Seen:
     return trial.bench()
 
 
+def _low_battery(trial: Trial) -> Seen:
+    trial.start_phone().set_dumpsys("battery", "  USB powered: false\n  level: 12\n  temperature: 271\n")
+    return trial.bench()
+
+
 def _coverage(trial: Trial) -> Seen:
     trial.start_phone()
     return trial.bench("--min-coverage", "0.9", "--xnnpack", "off")
+
+
+def _no_gpu(trial: Trial) -> Seen:
+    trial.start_phone()
+    return trial.bench("--gpu", runner=trial.make_replay(logs.LOG_2_14))
+
+
+def _own_gpu(trial: Trial) -> Seen:
+    trial.start_phone()
+    return trial.bench("--gpu")
 
 
 def _cut_model(trial: Trial) -> Seen:
@@ -214,6 +250,14 @@ def _hostile_name(trial: Trial) -> Seen:
     return trial.bench(model=Path(path))
 
 
-def _interrupted(trial: Trial) -> Seen:
+def _end_by(number: int) -> Callable[[Trial], Seen]:
+    def happen(trial: Trial) -> Seen:
+        trial.start_phone()
+        return trial.bench(on={"round 2 of": lambda: trial.signal(number)})
+
+    return happen
+
+
+def _interrupted_load(trial: Trial) -> Seen:
     trial.start_phone()
-    return trial.bench(on={"round 2 of": lambda: trial.signal(signal.SIGINT)})
+    return trial.bench("--sustained", "30", on={"of 30 minutes": lambda: trial.signal(signal.SIGINT)})

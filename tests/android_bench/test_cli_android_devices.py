@@ -1,0 +1,36 @@
+"""What is attached."""
+
+import json
+import re
+
+import pytest
+
+from nasfpn_lite.cli import main
+from tests.fake_android_modules import use_two_phones
+
+
+@pytest.fixture
+def phones(tmp_path, monkeypatch):
+    return use_two_phones(monkeypatch, tmp_path)
+
+
+def run(*arguments) -> int:
+    return main(["android", *arguments])
+
+
+def squeeze(text: str) -> str:
+    """Makes one blank of each run of blanks: how wide a column is does not matter."""
+    return re.sub(r" +", " ", text)
+
+
+def test_devices(phones, capsys):
+    assert run("devices") == 0
+    out = squeeze(capsys.readouterr().out)
+    assert "A Pixel arm64-v8a 29 2 (03) + 2 (0c) yes yes" in out
+    assert "4 (0f) + 4 (f0) + 1 (100)" in out
+    phones["C"] = "offline"
+    assert run("devices", "--json") == 2
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert [item["error"] is None for item in found] == [True, True, False]
+    assert "it is offline" in captured.err
