@@ -63,7 +63,7 @@ def measure_profile(
     return ProfileResult(
         schema=PROFILE_SCHEMA,
         version=PROFILE_VERSION,
-        origin=Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc()),
+        origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
         phone=start.phone,
         how=_how(runner, options, turns),
         verdict="not trustworthy" if reasons else "trustworthy",

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from nasfpn_lite.android_bench.fleet import reserve_phone
 from nasfpn_lite.android_bench.profile_record import read_profile
+from nasfpn_lite.android_bench.runners import find_own_runner
 from nasfpn_lite.cli import main
 from tests.hand_made_detector import make_detector_tflite
 from tests.own_runner import build_own_runner, start
@@ -48,6 +50,7 @@ def test_a_phone(run, phone, tmp_path):
     assert result.profile.problems == ()
     assert result.profile.unmatched_ms == 0
     assert result.latency_ms > 0
+    assert result.origin.versions["runner"] == f"sha256:{find_own_runner('x86_64').hash_files()}"
     assert "Where the time goes" in (tmp_path / "out" / "profile.html").read_text()
     assert list((phone.data / "local/tmp").iterdir()) == []
 
@@ -65,6 +68,14 @@ def test_a_phone_that_is_not_there(run, phone):
     assert code == 2
     assert "suppression" in out
     assert "error: none: expected the phone 'none'" in err
+
+
+def test_a_phone_that_another_session_uses(run, phone, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with reserve_phone(phone.serial):
+        code, out, err = run("m.tflite", *QUICK, "-s", phone.serial)
+    assert (code, out) == (2, "")
+    assert f"another session is under way on the phone {phone.serial}" in err
 
 
 def test_a_phone_in_doubt(run, phone):
