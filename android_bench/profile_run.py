@@ -57,7 +57,7 @@ def measure_profile(
     started = now_utc()
     start = look_at_phone(device, options)
     measured = _take_turns(device, runner, file, options, mask=start.phone.mask, turns=turns)
-    doubts = find_doubts(start.before, read_conditions(device), cores=start.cores)
+    doubts = find_doubts(start.before, read_conditions(device, watched=start.cores), cores=start.cores)
     profile = make_layer_profile(measured.rows, layered)
     reasons = tuple(doubt.text for doubt in doubts if doubt.code not in options.accepted) + find_gaps(profile)
     return ProfileResult(
