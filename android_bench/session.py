@@ -89,7 +89,9 @@ def measure(
         # A phone that was lost kept the session's folder.
         for folder in _list_entries(journal, FOLDER, "folder"):
             bench.remove_left(folder)
-        measured = measure_rounds(plan, _make_hands(device, bench, journal, control, start.cores), journal, first=start.before)
+        measured = measure_rounds(
+            plan, _make_hands(device, bench, journal, control, start.cores), journal, first=start.before
+        )
         started, *resumed = _list_entries(journal, START, "at")
     versions = read_versions(device.adb.read_version(), runner_sha256)
     origin = Origin(versions, read_commit(), started, now_utc(), len(resumed))
@@ -100,9 +102,7 @@ def _list_entries(journal: Journal, kind: str, name: str) -> list[str]:
     return [str(entry[name]) for entry in journal.entries if entry.get("kind") == kind]
 
 
-def _make_hands(
-    device: "Device", bench: "Bench", journal: Journal, control: Control, cores: Sequence[int]
-) -> Hands:
+def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Control, cores: Sequence[int]) -> Hands:
     def warm_up() -> tuple[Coverage | None, ...]:
         journal.append(kind=FOLDER, folder=bench.open())
         return bench.warm_up()

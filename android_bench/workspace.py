@@ -202,7 +202,7 @@ def _kill_script(folder: str) -> str:
     A number may meanwhile belong to another program: only one that works in our folder is killed.
     """
     return f"""
-is_ours() {{ [ "$(readlink /proc/$pid/cwd)" = {folder} ]; }} 2>/dev/null
+is_ours() {{ [ -d /proc/$pid ] && [ "$(readlink /proc/$pid/cwd)" = {folder} ]; }} 2>/dev/null
 for file in {folder}/{_PID_FILE}*; do
   [ -s "$file" ] && read -r pid < "$file" && is_ours || continue
   kill -KILL "$pid"
