@@ -101,6 +101,7 @@ def _take_turns(
     device: "Device", runner: "Runner", file: ModelFile, options: SessionOptions, *, mask: str, turns: int
 ) -> Turns:
     from nasfpn_lite.android_bench.runners import RunSettings
+    from nasfpn_lite.android_bench.turns import find_hint
     from nasfpn_lite.android_bench.workspace import Workspace
 
     plain = RunSettings(
@@ -126,7 +127,7 @@ def _take_turns(
                     else:
                         latencies.append(log.timings.average_ms)
                 except LogError as error:
-                    raise SessionError(f"{file.name} was not profiled: {error}") from error
+                    raise SessionError(f"{file.name} was not profiled: {error}{find_hint(error)}") from error
     return Turns(statistics.median(latencies), join_profiles(profiles))
 
 

@@ -165,10 +165,7 @@ class Bench:
             _check_obeyed(log, settings)
             return log, result
         except LogError as error:
-            unknown = _XNNPACK_UNKNOWN.search(str(error))
-            options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
-            hints = [f"; on the command line: {option}" for option, fits in options.items() if fits]
-            raise SessionError(f"{name} was not measured: {error}{''.join(hints)}") from error
+            raise SessionError(f"{name} was not measured: {error}{find_hint(error)}") from error
 
     def _push_once(self) -> Workspace:
         self.open()
@@ -178,6 +175,13 @@ class Bench:
             remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
             self._remote = remotes[-len(models) :]
         return workspace
+
+
+def find_hint(error: LogError) -> str:
+    """Returns which options of ours mend a run that failed, as the end of a message; nothing if none does."""
+    unknown = _XNNPACK_UNKNOWN.search(str(error))
+    options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
+    return "".join(f"; on the command line: {option}" for option, fits in options.items() if fits)
 
 
 def _read_watch(texts: Mapping[str, str]) -> TurnWatch | None:

@@ -1,6 +1,7 @@
 """`nasfpn-lite android profile` on a simulated phone with the real runner, and on logs."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_a_phone_in_doubt(run, phone):
         phone.set_setting("global", "low_power", "0")
     assert code == 1
     assert "not trustworthy: battery saver is on" in out
+
+
+def test_a_build_that_does_not_know_xnnpack_gets_a_hint(run, phone, tmp_path):
+    program = tmp_path / "benchmark_model"
+    source = tmp_path / "b.c"
+    source.write_text('#include <stdio.h>\nint main(void) { puts("WARN: Unconsumed cmdline flags: --use_xnnpack=true"); }')
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True)
+    options = ["--runner", "benchmark_model", "--benchmark-binary", str(program), "-s", phone.serial]
+    code, _, err = run("m.tflite", *options)
+    assert (code, "without XNNPACK" in err) == (2, True)
+    assert err.rstrip().endswith("on the command line: --xnnpack runner")
 
 
 def test_a_log(tmp_path, capsys):
