@@ -10,6 +10,7 @@ from types import TracebackType
 
 from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError
 from nasfpn_lite.android_bench.device import Device, ShellResult
+from nasfpn_lite.android_bench.owners import describe_owner, find_state
 from nasfpn_lite.errors import UserError
 
 PARENT = "/data/local/tmp"  # the one place where adb's user may write and run programs
@@ -20,6 +21,7 @@ _OWN_FOLDER = re.compile(rf"{PARENT}/nasfpn-lite-[0-9a-f]{{16}}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 _PID_FILE = ".pid-"
+OWNER_FILE = ".owner"
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ class Workspace:
     """Makes a folder of a random name under /data/local/tmp; leaving the block ends what runs there, and removes it.
 
     That holds after an error and after Ctrl-C too. A phone that is gone by then keeps the folder; a warning names it,
-    and `remove_folder` removes it later.
+    and `remove_folder` removes it later. A process that is killed leaves it too: the next workspace of this computer
+    removes it, once that process is surely gone.
     """
 
     def __init__(self, device: Device) -> None:
@@ -49,7 +52,8 @@ class Workspace:
         """
         self.device.check_ready()
         try:
-            self.device.shell(["mkdir", "-m", "700", self.folder], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+            listed = self.device.script(_make_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S).stdout
+            _remove_dead(self.device, listed)
         except BaseException:
             self._remove()  # Ctrl-C may come when the folder is already there
             raise
@@ -65,7 +69,13 @@ class Workspace:
             WorkspaceError: The name leads out of the folder, or is one of our own.
         """
         parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\0" in name or parts[0].startswith(_PID_FILE):
+        if (
+            not parts
+            or name.startswith("/")
+            or ".." in parts
+            or "\0" in name
+            or parts[0].startswith((_PID_FILE, OWNER_FILE))
+        ):
             raise WorkspaceError(f"expected a file name inside {self.folder}, got {name!r}: give one without /.. in it")
         return f"{self.folder}/{PurePosixPath(name)}"
 
@@ -172,6 +182,33 @@ class Workspace:
         except AdbError as error:
             reason = _first_line(error)
             logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, reason)
+
+
+def _make_script(folder: str) -> str:
+    """Returns the script that makes a folder with its owner's name in it, and lists all folders with theirs."""
+    # A full phone takes the folder, but no name: that comes out, with what to do, when the first file is pushed.
+    return f"""
+mkdir -m 700 {folder} || exit
+{{ echo {shlex.quote(describe_owner())} > {folder}/{OWNER_FILE}; }} 2>/dev/null
+for folder in {PARENT}/nasfpn-lite-*; do
+  owner=
+  read -r owner < "$folder/{OWNER_FILE}"
+  echo "$folder $owner"
+done 2>/dev/null
+true"""
+
+
+def _remove_dead(device: Device, listed: str) -> None:
+    """Removes the folders of processes of this computer that are gone; all others are left alone."""
+    for line in listed.splitlines():
+        folder, _, owner = line.strip().partition(" ")
+        folder = folder.removesuffix(".gone")
+        if _OWN_FOLDER.fullmatch(folder) and find_state(owner) == "dead":
+            logger.info("%s: removing %s, which a session that was killed left there", device.serial, folder)
+            try:
+                remove_folder(device, folder)
+            except AdbError as error:
+                logger.warning("it stays there: %s", _first_line(error))
 
 
 def _first_line(error: AdbError) -> str:

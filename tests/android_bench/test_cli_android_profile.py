@@ -92,7 +92,8 @@ def test_a_phone_in_doubt(run, phone):
 def test_a_build_that_does_not_know_xnnpack_gets_a_hint(run, phone, tmp_path):
     program = tmp_path / "benchmark_model"
     source = tmp_path / "b.c"
-    source.write_text('#include <stdio.h>\nint main(void) { puts("WARN: Unconsumed cmdline flags: --use_xnnpack=true"); }')
+    said = "WARN: Unconsumed cmdline flags: --use_xnnpack=true"
+    source.write_text(f'#include <stdio.h>\nint main(void) {{ puts("{said}"); }}')
     subprocess.run(["gcc", "-static", "-o", program, source], check=True)
     options = ["--runner", "benchmark_model", "--benchmark-binary", str(program), "-s", phone.serial]
     code, _, err = run("m.tflite", *options)
