@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nasfpn_lite.android_bench.own_folders import HOUSEKEEPING_TIMEOUT_S, OWNER_FILE, PARENT
 from nasfpn_lite.android_bench.owners import State, find_state
 from nasfpn_lite.android_bench.phone_files import to_int
-from nasfpn_lite.android_bench.workspace import HOUSEKEEPING_TIMEOUT_S, OWNER_FILE, PARENT
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device

@@ -10,24 +10,25 @@ from types import TracebackType
 
 from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError
 from nasfpn_lite.android_bench.device import Device, ShellResult
-from nasfpn_lite.android_bench.owners import describe_owner, find_state
-from nasfpn_lite.errors import UserError
+from nasfpn_lite.android_bench.own_folders import (
+    HOUSEKEEPING_TIMEOUT_S,
+    OWNER_FILE,
+    PARENT,
+    PID_FILE,
+    WorkspaceError,
+    first_line,
+    kill_script,
+    make_script,
+    remove_dead,
+    remove_folder,
+)
 
-PARENT = "/data/local/tmp"  # the one place where adb's user may write and run programs
 TRANSFER_TIMEOUT_S = 300.0
-HOUSEKEEPING_TIMEOUT_S = 30.0
 
-_OWN_FOLDER = re.compile(rf"{PARENT}/nasfpn-lite-[0-9a-f]{{16}}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MASK = re.compile(r"[0-9a-fA-F]{1,16}")
-_PID_FILE = ".pid-"
-OWNER_FILE = ".owner"
 
 logger = logging.getLogger(__name__)
-
-
-class WorkspaceError(UserError):
-    """A name, variable or mask that cannot be used on the phone."""
 
 
 class Workspace:
@@ -52,8 +53,8 @@ class Workspace:
         """
         self.device.check_ready()
         try:
-            listed = self.device.script(_make_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S).stdout
-            _remove_dead(self.device, listed)
+            listed = self.device.script(make_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S).stdout
+            remove_dead(self.device, listed)
         except BaseException:
             self._remove()  # Ctrl-C may come when the folder is already there
             raise
@@ -74,7 +75,7 @@ class Workspace:
             or name.startswith("/")
             or ".." in parts
             or "\0" in name
-            or parts[0].startswith((_PID_FILE, OWNER_FILE))
+            or parts[0].startswith((PID_FILE, OWNER_FILE))
         ):
             raise WorkspaceError(f"expected a file name inside {self.folder}, got {name!r}: give one without /.. in it")
         return f"{self.folder}/{PurePosixPath(name)}"
@@ -150,7 +151,7 @@ class Workspace:
         """
         words = _with_environment(argv, environment)
         self._started += 1
-        pid_file = f"{self.folder}/{_PID_FILE}{self._started}"
+        pid_file = f"{self.folder}/{PID_FILE}{self._started}"
         if watch:
             # Below taskset: the first look at the mask then finds it set.
             beside = f"{shlex.join(watch)} $$ < /dev/null > /dev/null 2>&1 & echo $! > {pid_file}-watch"
@@ -168,9 +169,9 @@ class Workspace:
 
     def _kill(self) -> None:
         try:
-            self.device.script(_kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
+            self.device.script(kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
         except AdbError as error:
-            logger.warning("a program may still run on the phone %s: %s", self.device.serial, _first_line(error))
+            logger.warning("a program may still run on the phone %s: %s", self.device.serial, first_line(error))
 
     def _remove(self) -> None:
         try:
@@ -180,75 +181,8 @@ class Workspace:
                 remove_folder(self.device, self.folder)
                 raise
         except AdbError as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, reason)
-
-
-def _make_script(folder: str) -> str:
-    """Returns the script that makes a folder with its owner's name in it, and lists all folders with theirs."""
-    # A full phone takes the folder, but no name: that comes out, with what to do, when the first file is pushed.
-    return f"""
-mkdir -m 700 {folder} || exit
-{{ echo {shlex.quote(describe_owner())} > {folder}/{OWNER_FILE}; }} 2>/dev/null
-for folder in {PARENT}/nasfpn-lite-*; do
-  owner=
-  read -r owner < "$folder/{OWNER_FILE}"
-  echo "$folder $owner"
-done 2>/dev/null
-true"""
-
-
-def _remove_dead(device: Device, listed: str) -> None:
-    """Removes the folders of processes of this computer that are gone; all others are left alone."""
-    for line in listed.splitlines():
-        folder, _, owner = line.strip().partition(" ")
-        folder = folder.removesuffix(".gone")
-        if _OWN_FOLDER.fullmatch(folder) and find_state(owner) == "dead":
-            logger.info("%s: removing %s, which a session that was killed left there", device.serial, folder)
-            try:
-                remove_folder(device, folder)
-            except AdbError as error:
-                logger.warning("it stays there: %s", _first_line(error))
-
-
-def _first_line(error: AdbError) -> str:
-    """Leaves out the command of our own clean-up: what is to be done stands in the error that led to it."""
-    return str(error).partition("\n")[0]
-
-
-def remove_folder(device: Device, folder: str) -> None:
-    """Ends what a workspace left running, and removes its folder; does nothing where it is gone already.
-
-    Raises:
-        WorkspaceError: The folder is not one that a `Workspace` made.
-        AdbError: The phone cannot be reached, or cannot remove it.
-    """
-    if not _OWN_FOLDER.fullmatch(folder):
-        raise WorkspaceError(
-            f"expected the folder of a workspace, {PARENT}/nasfpn-lite-..., got {folder!r}: not removed"
-        )
-    # Renamed first: a program whose start is still under way then finds no place for its pid file, and does not start.
-    gone = f"{folder}.gone"
-    text = f"if [ -d {folder} ]; then mv {folder} {gone}; fi\n{_kill_script(gone)}\nrm -rf {gone}"
-    device.script(text, timeout_s=HOUSEKEEPING_TIMEOUT_S)
-
-
-def _kill_script(folder: str) -> str:
-    """Kills the programs of a workspace and waits until they are gone.
-
-    A number may meanwhile belong to another program: only one that works in our folder is killed.
-    """
-    return f"""
-is_ours() {{ [ -d /proc/$pid ] && [ "$(readlink /proc/$pid/cwd)" = {folder} ]; }} 2>/dev/null
-for file in {folder}/{_PID_FILE}*; do
-  [ -s "$file" ] && read -r pid < "$file" && is_ours || continue
-  kill -KILL "$pid"
-  tries=0
-  while is_ours && [ $tries -lt 100 ]; do
-    sleep 0.05
-    tries=$((tries + 1))
-  done
-done"""
 
 
 def _with_environment(argv: Sequence[str], environment: Iterable[tuple[str, str]]) -> list[str]:
