@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nasfpn_lite.android_bench.core_loads import GLANCE_S, WATCH_S, CoreLoad, make_look, parse_loads
+from nasfpn_lite.android_bench.core_loads import BUSY_SHARE, GLANCE_S, WATCH_S, CoreLoad, make_look, parse_loads
 from nasfpn_lite.android_bench.phone_files import read_many, to_int
 from nasfpn_lite.android_bench.topology import CPU_FOLDER, parse_core_list
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 HOT_C = 37.0  # of skin or battery; a phone at rest in a warm room stays below it
 BUSY_LOAD = 2.0  # of the load average per core; the kernels of some phones count one per core at rest
-BUSY_SHARE = 0.25  # of one core over a second, while nothing of ours runs
 
 # Why a figure may be not trustworthy, by the short names with which a user accepts it.
 DOUBT_CODES = (
