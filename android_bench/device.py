@@ -212,24 +212,6 @@ class Device:
         return Completed(argv=(str(self.adb.path), "-s", self.serial, verb), serial=self.serial)
 
 
-def _group_by_folder(files: Mapping[str, Path]) -> Iterator[Mapping[str, Path]]:
-    """Returns what one call of `adb push` can take: files that keep their names, into one folder; others are alone."""
-    folders: dict[str, list[tuple[str, Path]]] = {}
-    for remote, local in files.items():
-        keeps_name = remote == f"{_folder(remote)}/{local.absolute().name}"
-        folders.setdefault(_folder(remote) if keeps_name else remote, []).append((remote, local))
-    for group in folders.values():
-        yield from (dict(some) for some in _split(group))
-
-
-def _split(items: Sequence[_Item]) -> list[Sequence[_Item]]:
-    return [items[first : first + MOST_FILES] for first in range(0, len(items), MOST_FILES)]
-
-
-def _folder(remote: str) -> str:
-    return remote.rpartition("/")[0]
-
-
 def choose_device(adb: Adb, serial: str | None = None) -> Device:
     """Returns the phone of that serial, or the only one that is attached.
 
@@ -255,3 +237,21 @@ def hash_file(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _group_by_folder(files: Mapping[str, Path]) -> Iterator[Mapping[str, Path]]:
+    """Returns what one call of `adb push` can take: files that keep their names, into one folder; others are alone."""
+    folders: dict[str, list[tuple[str, Path]]] = {}
+    for remote, local in files.items():
+        keeps_name = remote == f"{_folder(remote)}/{local.absolute().name}"
+        folders.setdefault(_folder(remote) if keeps_name else remote, []).append((remote, local))
+    for group in folders.values():
+        yield from (dict(some) for some in _split(group))
+
+
+def _split(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    return [items[first : first + MOST_FILES] for first in range(0, len(items), MOST_FILES)]
+
+
+def _folder(remote: str) -> str:
+    return remote.rpartition("/")[0]

@@ -177,18 +177,6 @@ class Bench:
         return workspace
 
 
-def find_hint(error: LogError) -> str:
-    """Returns which options of ours mend a run that failed, as the end of a message; nothing if none does."""
-    unknown = _XNNPACK_UNKNOWN.search(str(error))
-    options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
-    return "".join(f"; on the command line: {option}" for option, fits in options.items() if fits)
-
-
-def _read_watch(texts: Mapping[str, str]) -> TurnWatch | None:
-    watch = parse_watch(texts.get("watch", ""))
-    return watch if watch.samples else None
-
-
 def _check_obeyed(log: BenchLog, settings: RunSettings) -> None:
     """Checks that the runner did what it was asked: what it says of itself would else stand under another label.
 
@@ -213,3 +201,15 @@ def _explain(name: str, error: AdbError) -> Exception:
     except LogError as reason:
         return SessionError(f"{name} was not measured: {reason}\n{str(error).replace(LAST_ADVICE, _MODEL_ADVICE)}")
     return SessionError(f"{name} was not measured: the runner failed after its last run\n{error}")
+
+
+def find_hint(error: LogError) -> str:
+    """Returns which options of ours mend a run that failed, as the end of a message; nothing if none does."""
+    unknown = _XNNPACK_UNKNOWN.search(str(error))
+    options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
+    return "".join(f"; on the command line: {option}" for option, fits in options.items() if fits)
+
+
+def _read_watch(texts: Mapping[str, str]) -> TurnWatch | None:
+    watch = parse_watch(texts.get("watch", ""))
+    return watch if watch.samples else None
