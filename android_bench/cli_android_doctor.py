@@ -15,6 +15,7 @@ from nasfpn_lite.android_bench.cli_common import (
 )
 from nasfpn_lite.android_bench.doubts import find_doubts
 from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED
+from nasfpn_lite.android_bench.leftovers import describe_leftovers
 from nasfpn_lite.android_bench.page_words import list_conditions
 from nasfpn_lite.android_bench.session import look_at_phone
 from nasfpn_lite.android_bench.session_options import SessionOptions
@@ -65,7 +66,7 @@ def examine(args: argparse.Namespace, adb: Any, serial: str) -> dict[str, Any]:
             *list_conditions(start.before),
         ]
         found["doubts"] = [doubt.text for doubt in find_doubts(start.before, start.before, cores=start.cores)]
-        found["notes"] = list(start.phone.notes)
+        found["notes"] = [*start.phone.notes, *describe_leftovers(device)]
     except UserError as error:
         found["errors"].append(str(error))
         return found

@@ -5,6 +5,7 @@ here, just as `nasfpn-lite eval` does. Nothing stays on the phone. Exit code 2: 
 """
 
 import argparse
+import hashlib
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasfpn_lite.android_bench.cli_common import add_phone_arguments, list_serials, open_adb
 from nasfpn_lite.android_bench.device_eval import BATCH_BYTES, DeviceEvaluation, evaluate_on_phone
-from nasfpn_lite.android_bench.fleet import EXIT_OK, EXIT_PHONE_FAILED
+from nasfpn_lite.android_bench.fleet import EXIT_OK, EXIT_PHONE_FAILED, reserve_phone
 from nasfpn_lite.android_bench.origin import read_commit, read_versions
 from nasfpn_lite.cli.common import add_json_argument, positive_int, seed_number
 from nasfpn_lite.cli.output import format_table, print_json
@@ -62,12 +63,13 @@ def run(args: argparse.Namespace) -> int:
     from nasfpn_lite.converters.tflite_detector import TFLiteDetector
 
     detector = TFLiteDetector(args.file, threads=os.cpu_count() or 1)
+    sha256 = hashlib.sha256(args.file.read_bytes()).hexdigest()
     split = load_split_for(args.file, args.data, args.split, seed=args.seed)
     split = replace(split, images=split.images[: args.limit])
     adb = open_adb(args)
     found = [_try_one(args, adb, serial, detector, split) for serial in list_serials(adb, args.serial)]
     if args.json:
-        print_json(_to_data(args, detector, adb, found))
+        print_json({"model": args.file, "sha256": sha256, **_to_data(args, detector, adb, found)})
     else:
         for item in found:
             if "result" in item:
@@ -95,8 +97,9 @@ def _try_one(
         found |= {"model": phone.model, "fingerprint": phone.fingerprint, "abi": phone.abi}
         found["simulated"] = phone.simulated
         runner = find_own_runner(phone.abi or "unknown")
-        found["runner"] = runner.name
-        with PhoneModel(device, runner, args.file, threads=args.threads, xnnpack=args.xnnpack == "on") as model:
+        found |= {"runner": runner.name, "runner_sha256": runner.hash_files()}
+        phone_model = PhoneModel(device, runner, args.file, threads=args.threads, xnnpack=args.xnnpack == "on")
+        with reserve_phone(serial), phone_model as model:
             found["result"] = evaluate_on_phone(
                 detector,
                 split,
@@ -113,7 +116,6 @@ def _to_data(
     args: argparse.Namespace, detector: "TFLiteDetector", adb: "Adb", found: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
-        "model": args.file,
         "form": detector.metadata.form,
         "data": args.data,
         "split": args.split,

@@ -17,7 +17,7 @@ from nasfpn_lite.android_bench.cli_common import (
     list_serials,
     open_adb,
 )
-from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED, Place
+from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_PHONE_FAILED, Place, reserve_phone
 from nasfpn_lite.android_bench.layers import LayerTime, name_layers, sum_parts
 from nasfpn_lite.android_bench.model_files import ModelFile, read_model_files
 from nasfpn_lite.android_bench.op_profile import parse_profile
@@ -96,7 +96,9 @@ def _profile_one(args: argparse.Namespace, adb: Any, serial: str, file: ModelFil
     )
     device = Device(adb, serial)
     device.check_ready()
-    result = measure_profile(device, find_runner(args, device), file, options, turns=args.turns)
+    runner = find_runner(args, device)
+    with reserve_phone(serial):
+        result = measure_profile(device, runner, file, options, turns=args.turns)
     path = Place(args.output, serial, "profile").result_path(result.origin.finished)
     write_profile(path, result)
     logger.info("%s: %s", serial, path)

@@ -1,11 +1,11 @@
 """The state of a phone at one moment, as it tells it: clocks, heat, battery, screen, load."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nasfpn_lite.android_bench.core_loads import WATCH_CORES, CoreLoad, parse_loads
+from nasfpn_lite.android_bench.core_loads import BUSY_SHARE, GLANCE_S, WATCH_S, CoreLoad, make_look, parse_loads
 from nasfpn_lite.android_bench.phone_files import read_many, to_int
 from nasfpn_lite.android_bench.topology import CPU_FOLDER, parse_core_list
 
@@ -91,14 +91,20 @@ class Conditions:
         return max(values, default=None)
 
 
-def read_conditions(device: "Device", *, loads: bool = False) -> Conditions:
-    """Asks a phone for its state, in one round trip.
+def read_conditions(device: "Device", *, watched: Collection[int] = ()) -> Conditions:
+    """Asks a phone for its state, in one round trip, or two.
 
     Args:
-        loads: Watch the cores for a second too, before the other commands, which are work themselves.
+        watched: Cores that should rest. What all have to do is looked at for a moment, before the other commands,
+            which are work themselves; if one of these seems busy, for a second more, which tells.
     """
-    commands = {"loads": WATCH_CORES, **_COMMANDS} if loads else _COMMANDS
-    return parse_conditions(read_many(device, files=_FILES, commands=commands))
+    commands = {"loads": make_look(GLANCE_S), **_COMMANDS} if watched else _COMMANDS
+    texts = read_many(device, files=_FILES, commands=commands)
+    # In so short a moment work that just ended, such as adb's own, passes for a program that stays.
+    loads = parse_loads(texts.get("loads", "")) or ()
+    if any(load.busy_share > BUSY_SHARE for load in loads if load.core in watched):
+        texts |= read_many(device, commands={"loads": make_look(WATCH_S)})
+    return parse_conditions(texts)
 
 
 def parse_conditions(texts: Mapping[str, str]) -> Conditions:

@@ -3,16 +3,24 @@
 import re
 from dataclasses import dataclass
 
+GLANCE_S = 0.1  # ten of the kernel's ticks: enough to see that a core rests
+WATCH_S = 1.0
+BUSY_SHARE = 0.25  # of one core, while nothing of ours runs
+
 _LOOK = "grep '^cpu[0-9]' /proc/stat"
-WATCH_CORES = f"{_LOOK} && sleep 1 && echo later && {_LOOK}"  # no wait where there is nothing to read
 
 
 @dataclass(frozen=True)
 class CoreLoad:
-    """What share of a second one core worked, while nothing of ours ran."""
+    """What share of a while one core worked, in which nothing of ours ran."""
 
     core: int
     busy_share: float
+
+
+def make_look(seconds: float) -> str:
+    """Returns the line of sh that looks twice at the cores; it does not wait where there is nothing to read."""
+    return f"{_LOOK} && sleep {seconds:g} && echo later && {_LOOK}"
 
 
 def parse_loads(text: str) -> tuple[CoreLoad, ...] | None:

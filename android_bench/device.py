@@ -5,17 +5,21 @@ import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from nasfpn_lite.android_bench.adb import Adb, AdbError, Completed, DeviceLostError
 from nasfpn_lite.android_bench.adb_advice import NO_DEVICE_ADVICE, SEVERAL_DEVICES_ADVICE, STATE_ADVICE, find_advice
 
 PROPERTY_TIMEOUT_S = 20.0
 HASH_TIMEOUT_S = 120.0
+MOST_FILES = 200  # in one call: a command line has an end, on the phone sooner than here
 READY = "device"
+
+_Item = TypeVar("_Item")
 
 _EXIT_ADVICE = {
     126: "it cannot be executed: look at its rights (chmod 755) and at what it was built for",
@@ -121,7 +125,7 @@ class Device:
         self.push_all({remote: local}, timeout_s=timeout_s)
 
     def push_all(self, files: Mapping[str, Path], *, timeout_s: float) -> None:
-        """Copies files to the phone, then compares the SHA-256 of all of them there in one command.
+        """Copies files to the phone, then compares the SHA-256 of all of them there; with few calls of adb.
 
         Args:
             files: Full name on the phone -> local file.
@@ -135,8 +139,8 @@ class Device:
                 problem = f"expected a file in {local}, but there is none"
                 raise AdbError(problem, self._nothing_called("push"), "name a file that exists")
             self._check_remote(remote, "push")
-        for remote, local in files.items():
-            self._transfer(["push", str(local.absolute()), remote], timeout_s)
+        for group in _group_by_folder(files):
+            self._push_group(group, timeout_s * len(group))
         for (remote, local), there in zip(files.items(), self._hash_remote(list(files)), strict=True):
             here = hash_file(local)
             if here != there:
@@ -177,10 +181,17 @@ class Device:
                 raise DeviceLostError(f"{problem}: the phone {self.serial!r} went away, it is now {state}", call)
             raise AdbError(problem, call)
 
+    def _push_group(self, group: Mapping[str, Path], timeout_s: float) -> None:
+        locals_ = [str(local.absolute()) for local in group.values()]
+        target = next(iter(group))
+        self._transfer(["push", *locals_, target if len(group) == 1 else f"{_folder(target)}/"], timeout_s)
+
     def _hash_remote(self, remotes: Sequence[str]) -> list[str]:
-        # Read from stdin: a name can then neither pass for an option nor spoil the lines of the output.
-        script = " &&\n".join(f"sha256sum < {shlex.quote(remote)}" for remote in remotes)
-        lines = self.script(script or "true", timeout_s=HASH_TIMEOUT_S).stdout.splitlines()
+        lines: list[str] = []
+        for some in _split(remotes):
+            # Read from stdin: a name can then neither pass for an option nor spoil the lines of the output.
+            script = " &&\n".join(f"sha256sum < {shlex.quote(remote)}" for remote in some)
+            lines += self.script(script, timeout_s=HASH_TIMEOUT_S).stdout.splitlines()
         return [line.partition(" ")[0] for line in lines]
 
     def _different(self, what: str, verb: str, here: str, there: str) -> AdbError:
@@ -205,3 +216,21 @@ def hash_file(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _group_by_folder(files: Mapping[str, Path]) -> Iterator[Mapping[str, Path]]:
+    """Returns what one call of `adb push` can take: files that keep their names, into one folder; others are alone."""
+    folders: dict[str, list[tuple[str, Path]]] = {}
+    for remote, local in files.items():
+        keeps_name = remote == f"{_folder(remote)}/{local.absolute().name}"
+        folders.setdefault(_folder(remote) if keeps_name else remote, []).append((remote, local))
+    for group in folders.values():
+        yield from (dict(some) for some in _split(group))
+
+
+def _split(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    return [items[first : first + MOST_FILES] for first in range(0, len(items), MOST_FILES)]
+
+
+def _folder(remote: str) -> str:
+    return remote.rpartition("/")[0]

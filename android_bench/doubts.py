@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from nasfpn_lite.android_bench.conditions import Conditions
+from nasfpn_lite.android_bench.core_loads import BUSY_SHARE
 
 HOT_C = 37.0  # of skin or battery; a phone at rest in a warm room stays below it
 # Android calls a battery low at 15 %, and well again 5 points above: below that, savers and limits may set in unseen.
 LOW_BATTERY_PERCENT = 20
 BUSY_LOAD = 2.0  # of the load average per core; the kernels of some phones count one per core at rest
-BUSY_SHARE = 0.25  # of one core over a second, while nothing of ours runs
 
 # Why a figure may be not trustworthy, by the short names with which a user accepts it.
 DOUBT_CODES = (

@@ -58,13 +58,13 @@ def measure_profile(
     started = now_utc()
     start = look_at_phone(device, options)
     measured = _take_turns(device, runner, file, options, mask=start.phone.mask, turns=turns)
-    doubts = find_doubts(start.before, read_conditions(device), cores=start.cores)
+    doubts = find_doubts(start.before, read_conditions(device, watched=start.cores), cores=start.cores)
     profile = make_layer_profile(measured.rows, layered)
     reasons = tuple(doubt.text for doubt in doubts if doubt.code not in options.accepted) + find_gaps(profile)
     return ProfileResult(
         schema=PROFILE_SCHEMA,
         version=PROFILE_VERSION,
-        origin=Origin(read_versions(device.adb.read_version()), read_commit(), started, now_utc()),
+        origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
         phone=start.phone,
         how=_how(runner, options, turns),
         verdict="not trustworthy" if reasons else "trustworthy",
@@ -102,6 +102,7 @@ def _take_turns(
     device: "Device", runner: "Runner", file: ModelFile, options: SessionOptions, *, mask: str, turns: int
 ) -> Turns:
     from nasfpn_lite.android_bench.runners import RunSettings
+    from nasfpn_lite.android_bench.turns import find_hint
     from nasfpn_lite.android_bench.workspace import Workspace
 
     plain = RunSettings(
@@ -127,7 +128,7 @@ def _take_turns(
                     else:
                         latencies.append(log.timings.average_ms)
                 except LogError as error:
-                    raise SessionError(f"{file.name} was not profiled: {error}") from error
+                    raise SessionError(f"{file.name} was not profiled: {error}{find_hint(error)}") from error
     return Turns(statistics.median(latencies), join_profiles(profiles))
 
 

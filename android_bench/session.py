@@ -92,7 +92,9 @@ def measure(
         # A phone that was lost kept the session's folder.
         for folder in _list_entries(journal, FOLDER, "folder"):
             bench.remove_left(folder)
-        measured = measure_rounds(plan, _make_hands(device, bench, journal, control), journal, first=start.before)
+        measured = measure_rounds(
+            plan, _make_hands(device, bench, journal, control, start.cores), journal, first=start.before
+        )
         started, *resumed = _list_entries(journal, START, "at")
     versions = read_versions(device.adb.read_version(), runner_sha256)
     origin = Origin(versions, read_commit(), started, now_utc(), len(resumed))
@@ -103,13 +105,13 @@ def _list_entries(journal: Journal, kind: str, name: str) -> list[str]:
     return [str(entry[name]) for entry in journal.entries if entry.get("kind") == kind]
 
 
-def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Control) -> Hands:
+def _make_hands(device: "Device", bench: "Bench", journal: Journal, control: Control, cores: Sequence[int]) -> Hands:
     def warm_up() -> tuple[Coverage | None, ...]:
         journal.append(kind=FOLDER, folder=bench.open())
         return bench.warm_up()
 
     return Hands(
-        read=lambda: read_conditions(device, loads=True),
+        read=lambda: read_conditions(device, watched=cores),
         take_turn=bench.take,
         warm_up=warm_up,
         pace=control.pace,
@@ -123,8 +125,9 @@ def look_at_phone(device: "Device", options: SessionOptions) -> Start:
     Raises:
         TopologyError: It has no such cores.
     """
-    before, topology = read_conditions(device, loads=True), read_topology(device)
+    topology = read_topology(device)
     cores = topology.select(options.cores, options.threads)
+    before = read_conditions(device, watched=cores)
     oddities = topology.find_oddities(before.model, cores if options.cores == "big" else ())
     limit_c = options.cool_below_c
     warm = (f"rounds began below {limit_c:g} °C, not {HOT_C:g} °C",) if limit_c > HOT_C else ()

@@ -59,7 +59,7 @@ def measure_sustained(
     fitness = to_fitness(options, start.cores)
 
     def look() -> Conditions:
-        return read_conditions(device, loads=True)
+        return read_conditions(device, watched=start.cores)
 
     before, reasons = wait_until_fit(look, fitness, control.pace, say=control.progress, first=start.before)
     load = Load((), (), None)

@@ -1,7 +1,7 @@
 """Turns on the phone: the runner started once with one file, and its log read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -12,7 +12,7 @@ from nasfpn_lite.android_bench.bench_log import BenchLog, LogError, parse_latenc
 from nasfpn_lite.android_bench.coverage import check_coverage, describe, read_coverage, read_share
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.op_profile import parse_profile
-from nasfpn_lite.android_bench.phone_files import READ_TIMEOUT_S
+from nasfpn_lite.android_bench.phone_files import READ_TIMEOUT_S, read_many
 from nasfpn_lite.android_bench.records import Coverage, Turn
 from nasfpn_lite.android_bench.runners import Runner, RunSettings
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
@@ -79,17 +79,18 @@ class Bench:
         settings = self._settings(runs=options.runs, warmup_runs=options.warmup_runs, min_s=options.min_s)
         log, result = self._run(index, settings)
         timings = log.timings
+        texts = self._read_left()
         return Turn(
             runs=timings.runs,
             latency_ms=timings.average_ms,
             latency_ms_min=timings.min_ms,
             latency_ms_max=timings.max_ms,
-            latency_ms_p90=self._read_p90(),
+            latency_ms_p90=self._read_p90(texts),
             init_ms=log.init_ms,
             peak_memory_bytes=log.peak_memory_bytes,
             memory_growth_bytes=log.memory_growth_bytes,
             seconds=result.seconds,
-            watch=self._read_watch(),
+            watch=_read_watch(texts),
         )
 
     def _watch_path(self) -> str:
@@ -102,17 +103,18 @@ class Bench:
         self._watched += 1  # a file of its own: the last turn's sampling may not have ended yet
         return make_watch_command(mask_to_cores(self._mask), self._online, self._watch_path())
 
-    def _read_watch(self) -> TurnWatch | None:
-        reply = self._device.shell(["cat", self._watch_path()], timeout_s=READ_TIMEOUT_S, check=False)
-        watch = parse_watch(reply.stdout)
-        return watch if watch.samples else None
+    def _read_left(self) -> dict[str, str]:
+        """Returns what the last turn wrote into the folder: its sampling, and each run's latency."""
+        commands = {"watch": f"cat {self._watch_path()}"}
+        if self._runner.latencies_file is not None:
+            commands["latencies"] = f"cat {self.open()}/{self._runner.latencies_file}"
+        return read_many(self._device, commands=commands)
 
-    def _read_p90(self) -> float | None:
+    def _read_p90(self, texts: Mapping[str, str]) -> float | None:
         """Returns the 90th percentile of the last turn's runs, from a runner that writes down each."""
         if self._runner.latencies_file is None:
             return None
-        path = f"{self.open()}/{self._runner.latencies_file}"
-        return percentile(parse_latencies(self._device.shell(["cat", path], timeout_s=READ_TIMEOUT_S).stdout), 90)
+        return percentile(parse_latencies(texts.get("latencies", "")), 90)
 
     def _warm_up(self, index: int) -> Coverage:
         settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), profile=True)
@@ -166,10 +168,7 @@ class Bench:
             _check_obeyed(log, settings)
             return log, result
         except LogError as error:
-            unknown = _XNNPACK_UNKNOWN.search(str(error))
-            options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
-            hints = [f"; on the command line: {option}" for option, fits in options.items() if fits]
-            raise SessionError(f"{name} was not measured: {error}{''.join(hints)}") from error
+            raise SessionError(f"{name} was not measured: {error}{find_hint(error)}") from error
 
     def _push_once(self) -> Workspace:
         self.open()
@@ -222,3 +221,15 @@ def _explain(name: str, error: AdbError) -> Exception:
     except LogError as reason:
         return SessionError(f"{name} was not measured: {reason}\n{str(error).replace(LAST_ADVICE, _MODEL_ADVICE)}")
     return SessionError(f"{name} was not measured: the runner failed after its last run\n{error}")
+
+
+def find_hint(error: LogError) -> str:
+    """Returns which options of ours mend a run that failed, as the end of a message; nothing if none does."""
+    unknown = _XNNPACK_UNKNOWN.search(str(error))
+    options = {"--xnnpack runner": unknown, "--max-seconds, --runs": "max_secs" in str(error)}
+    return "".join(f"; on the command line: {option}" for option, fits in options.items() if fits)
+
+
+def _read_watch(texts: Mapping[str, str]) -> TurnWatch | None:
+    watch = parse_watch(texts.get("watch", ""))
+    return watch if watch.samples else None

@@ -10,29 +10,33 @@ from types import TracebackType
 
 from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError
 from nasfpn_lite.android_bench.device import Device, ShellResult
-from nasfpn_lite.errors import UserError
+from nasfpn_lite.android_bench.own_folders import (
+    HOUSEKEEPING_TIMEOUT_S,
+    OWNER_FILE,
+    PARENT,
+    PID_FILE,
+    WorkspaceError,
+    first_line,
+    kill_script,
+    make_script,
+    remove_dead,
+    remove_folder,
+)
 
-PARENT = "/data/local/tmp"  # the one place where adb's user may write and run programs
 TRANSFER_TIMEOUT_S = 300.0
-HOUSEKEEPING_TIMEOUT_S = 30.0
 
-_OWN_FOLDER = re.compile(rf"{PARENT}/nasfpn-lite-[0-9a-f]{{16}}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MASK = re.compile(r"[0-9a-fA-F]{1,16}")
-_PID_FILE = ".pid-"
 
 logger = logging.getLogger(__name__)
-
-
-class WorkspaceError(UserError):
-    """A name, variable or mask that cannot be used on the phone."""
 
 
 class Workspace:
     """Makes a folder of a random name under /data/local/tmp; leaving the block ends what runs there, and removes it.
 
     That holds after an error and after Ctrl-C too. A phone that is gone by then keeps the folder; a warning names it,
-    and `remove_folder` removes it later.
+    and `remove_folder` removes it later. A process that is killed leaves it too: the next workspace of this computer
+    removes it, once that process is surely gone.
     """
 
     def __init__(self, device: Device) -> None:
@@ -49,7 +53,8 @@ class Workspace:
         """
         self.device.check_ready()
         try:
-            self.device.shell(["mkdir", "-m", "700", self.folder], timeout_s=HOUSEKEEPING_TIMEOUT_S)
+            listed = self.device.script(make_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S).stdout
+            remove_dead(self.device, listed)
         except BaseException:
             self._remove()  # Ctrl-C may come when the folder is already there
             raise
@@ -65,7 +70,13 @@ class Workspace:
             WorkspaceError: The name leads out of the folder, or is one of our own.
         """
         parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\0" in name or parts[0].startswith(_PID_FILE):
+        if (
+            not parts
+            or name.startswith("/")
+            or ".." in parts
+            or "\0" in name
+            or parts[0].startswith((PID_FILE, OWNER_FILE))
+        ):
             raise WorkspaceError(f"expected a file name inside {self.folder}, got {name!r}: give one without /.. in it")
         return f"{self.folder}/{PurePosixPath(name)}"
 
@@ -140,7 +151,7 @@ class Workspace:
         """
         words = _with_environment(argv, environment)
         self._started += 1
-        pid_file = f"{self.folder}/{_PID_FILE}{self._started}"
+        pid_file = f"{self.folder}/{PID_FILE}{self._started}"
         if watch:
             # Below taskset: the first look at the mask then finds it set.
             beside = f"{shlex.join(watch)} $$ < /dev/null > /dev/null 2>&1 & echo $! > {pid_file}-watch"
@@ -158,9 +169,9 @@ class Workspace:
 
     def _kill(self) -> None:
         try:
-            self.device.script(_kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
+            self.device.script(kill_script(self.folder), timeout_s=HOUSEKEEPING_TIMEOUT_S)
         except AdbError as error:
-            logger.warning("a program may still run on the phone %s: %s", self.device.serial, _first_line(error))
+            logger.warning("a program may still run on the phone %s: %s", self.device.serial, first_line(error))
 
     def _remove(self) -> None:
         try:
@@ -170,48 +181,8 @@ class Workspace:
                 remove_folder(self.device, self.folder)
                 raise
         except AdbError as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             logger.warning("the folder %s stays on the phone %s: %s", self.folder, self.device.serial, reason)
-
-
-def _first_line(error: AdbError) -> str:
-    """Leaves out the command of our own clean-up: what is to be done stands in the error that led to it."""
-    return str(error).partition("\n")[0]
-
-
-def remove_folder(device: Device, folder: str) -> None:
-    """Ends what a workspace left running, and removes its folder; does nothing where it is gone already.
-
-    Raises:
-        WorkspaceError: The folder is not one that a `Workspace` made.
-        AdbError: The phone cannot be reached, or cannot remove it.
-    """
-    if not _OWN_FOLDER.fullmatch(folder):
-        raise WorkspaceError(
-            f"expected the folder of a workspace, {PARENT}/nasfpn-lite-..., got {folder!r}: not removed"
-        )
-    # Renamed first: a program whose start is still under way then finds no place for its pid file, and does not start.
-    gone = f"{folder}.gone"
-    text = f"if [ -d {folder} ]; then mv {folder} {gone}; fi\n{_kill_script(gone)}\nrm -rf {gone}"
-    device.script(text, timeout_s=HOUSEKEEPING_TIMEOUT_S)
-
-
-def _kill_script(folder: str) -> str:
-    """Kills the programs of a workspace and waits until they are gone.
-
-    A number may meanwhile belong to another program: only one that works in our folder is killed.
-    """
-    return f"""
-is_ours() {{ [ "$(readlink /proc/$pid/cwd)" = {folder} ]; }} 2>/dev/null
-for file in {folder}/{_PID_FILE}*; do
-  [ -s "$file" ] && read -r pid < "$file" && is_ours || continue
-  kill -KILL "$pid"
-  tries=0
-  while is_ours && [ $tries -lt 100 ]; do
-    sleep 0.05
-    tries=$((tries + 1))
-  done
-done"""
 
 
 def _with_environment(argv: Sequence[str], environment: Iterable[tuple[str, str]]) -> list[str]:

@@ -60,17 +60,20 @@ static size_t sum_sizes(const TensorList* tensors) {
 }
 
 static void read_input(const char* path, unsigned char* bytes, size_t size_bytes) {
-  FILE* file = fopen(path, "rb");
   struct stat status;
-  if (file == NULL || fstat(fileno(file), &status) != 0) {
+  if (stat(path, &status) != 0) {
     fail("cannot read the input %s: %s", path, strerror(errno));
   }
-  if (!S_ISREG(status.st_mode)) {
+  if (!S_ISREG(status.st_mode)) {  // before it is opened: a pipe would wait for a writer
     fail("expected only files among the inputs, but %s is none", path);
   }
   if ((size_t)status.st_size != size_bytes) {
     fail("expected %zu bytes of input in %s, got %lld: it must hold what the model takes, in its type and shape",
          size_bytes, path, (long long)status.st_size);
+  }
+  FILE* file = fopen(path, "rb");
+  if (file == NULL) {
+    fail("cannot read the input %s: %s", path, strerror(errno));
   }
   if (fread(bytes, 1, size_bytes, file) != size_bytes) {
     fail("cannot read the whole input %s: %s", path, strerror(errno));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fail.h"
 #include "folder_run.h"
 #include "model.h"
 #include "options.h"
@@ -83,6 +84,9 @@ int main(int argument_count, char** arguments) {
   destroy_model(&model);
   if (is_unclear && options.input_folder == NULL) {
     print_share(options);
+  }
+  if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+    fail("cannot write the log to standard output: is there space left?");
   }
   return 0;
 }

@@ -1,12 +1,17 @@
 """`nasfpn-lite android eval` on a simulated phone with the real runner."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from nasfpn_lite.android_bench.ap_claims import read_claims
+from nasfpn_lite.android_bench.fleet import reserve_phone
+from nasfpn_lite.android_bench.runners import find_own_runner
 from nasfpn_lite.cli import main
 from tests.hand_made_detector import make_detector_tflite
 from tests.own_runner import build_own_runner
@@ -58,6 +63,30 @@ def test_tables(phone, tiny_coco, capsys):
     assert re.search(r"^AP +0\.\d{3} +0\.\d{3}$", out, re.MULTILINE)
     assert re.search(r"^box_encodings +int8 +\S+ +\d+ +\S+%$", out, re.MULTILINE)
     assert re.search(r"outputs equal to the last bit: [01] of 1 images\n\n$", out)
+
+
+def test_the_record_names_its_file_and_its_runner_by_their_hashes(phone, tiny_coco, capsys, tmp_path):
+    options = ["--data", tiny_coco, "--limit", "1", "-s", phone.serial, "--json"]
+    _, out, _ = run(capsys, "raw_int8.tflite", *options)
+    sha256 = hashlib.sha256(Path("raw_int8.tflite").read_bytes()).hexdigest()
+    found = json.loads(out)
+    assert (found["model"], found["sha256"]) == ("raw_int8.tflite", sha256)
+    assert found["phones"][0]["runner_sha256"] == find_own_runner("x86_64").hash_files()
+    (tmp_path / "elsewhere").mkdir()
+    record = tmp_path / "elsewhere" / "record.json"
+    record.write_text(out)
+    Path("raw_int8.tflite").unlink()  # what is not there cannot be hashed later
+    assert {claim.sha256 for claim in read_claims([record])} == {sha256}
+
+
+def test_a_phone_that_another_session_uses(phone, tiny_coco, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ["--data", tiny_coco, "--limit", "1", "-s", phone.serial]
+    with reserve_phone(phone.serial):
+        code, _, err = run(capsys, "raw_int8.tflite", *options)
+    assert (code, f"another session is under way on the phone {phone.serial}" in err) == (2, True)
+    assert list((phone.data / "local/tmp").iterdir()) == []
+    assert run(capsys, "raw_int8.tflite", *options)[0] == 0
 
 
 def test_a_phone_that_fails_does_not_stop_the_others(phone, tiny_coco, capsys):

@@ -1,10 +1,13 @@
 """`nasfpn-lite android profile` on a simulated phone with the real runner, and on logs."""
 
 import json
+import subprocess
 
 import pytest
 
+from nasfpn_lite.android_bench.fleet import reserve_phone
 from nasfpn_lite.android_bench.profile_record import read_profile
+from nasfpn_lite.android_bench.runners import find_own_runner
 from nasfpn_lite.cli import main
 from tests.hand_made_detector import make_detector_tflite
 from tests.own_runner import build_own_runner, start
@@ -48,6 +51,7 @@ def test_a_phone(run, phone, tmp_path):
     assert result.profile.problems == ()
     assert result.profile.unmatched_ms == 0
     assert result.latency_ms > 0
+    assert result.origin.versions["runner"] == f"sha256:{find_own_runner('x86_64').hash_files()}"
     assert "Where the time goes" in (tmp_path / "out" / "profile.html").read_text()
     assert list((phone.data / "local/tmp").iterdir()) == []
 
@@ -67,6 +71,14 @@ def test_a_phone_that_is_not_there(run, phone):
     assert "error: none: expected the phone 'none'" in err
 
 
+def test_a_phone_that_another_session_uses(run, phone, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with reserve_phone(phone.serial):
+        code, out, err = run("m.tflite", *QUICK, "-s", phone.serial)
+    assert (code, out) == (2, "")
+    assert f"another session is under way on the phone {phone.serial}" in err
+
+
 def test_a_phone_in_doubt(run, phone):
     phone.set_setting("global", "low_power", "1")
     try:
@@ -75,6 +87,18 @@ def test_a_phone_in_doubt(run, phone):
         phone.set_setting("global", "low_power", "0")
     assert code == 1
     assert "not trustworthy: battery saver is on" in out
+
+
+def test_a_build_that_does_not_know_xnnpack_gets_a_hint(run, phone, tmp_path):
+    program = tmp_path / "benchmark_model"
+    source = tmp_path / "b.c"
+    said = "WARN: Unconsumed cmdline flags: --use_xnnpack=true"
+    source.write_text(f'#include <stdio.h>\nint main(void) {{ puts("{said}"); }}')
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True)
+    options = ["--runner", "benchmark_model", "--benchmark-binary", str(program), "-s", phone.serial]
+    code, _, err = run("m.tflite", *options)
+    assert (code, "without XNNPACK" in err) == (2, True)
+    assert err.rstrip().endswith("on the command line: --xnnpack runner")
 
 
 def test_a_log(tmp_path, capsys):

@@ -11,6 +11,7 @@ from nasfpn_lite.android_bench.conditions import (
     parse_temperatures,
     read_conditions,
 )
+from nasfpn_lite.android_bench.core_loads import CoreLoad
 from nasfpn_lite.android_bench.doubts import find_doubts
 from tests.fake_measured_phone import CPU, PIXEL_1_FILES, THERMAL, FakePhone
 
@@ -91,9 +92,39 @@ def test_a_core_without_cpufreq_has_an_empty_clock():
     assert parse_conditions({f"{CPU}/online": "0"}).clocks == (CoreClock(0, None, None, None, None),)
 
 
-def test_cores_are_watched_only_when_asked(tmp_path):
-    phone = FakePhone(tmp_path, {**PIXEL_1_FILES, "/proc/stat": "cpu  1 1 1 1\ncpu3 5 0 0 95\nintr 1\n"})
+def make_counting_phone(tmp_path, busy_ticks):
+    """A phone whose core 3 had so many ticks to do between two looks, of 10, in their order."""
+    phone = FakePhone(tmp_path, PIXEL_1_FILES)
+    looks, busy = iter(busy_ticks), 0
+    texts = ["cpu3 0 0 0 0\n"]
+    for total, ticks in enumerate(looks, start=1):
+        busy += ticks
+        texts.append(f"cpu3 {busy} 0 0 {10 * total - busy}\n")
+    for number, text in enumerate(texts):
+        (tmp_path / f"look{number}").write_text(text)
+    count = f'n=$(cat {tmp_path}/n 2>/dev/null || echo 0); echo $((n + 1)) > {tmp_path}/n; cat "{tmp_path}/look$n"'
+    (tmp_path / "bin/grep").write_text(f'#!/bin/sh\ncase $2 in *stat) {count};; *) exec /usr/bin/grep "$@";; esac\n')
+    (tmp_path / "bin/grep").chmod(0o755)
+    return phone
+
+
+def test_cores_are_looked_at_only_when_asked(tmp_path):
+    phone = make_counting_phone(tmp_path, [2])
     assert read_conditions(phone).loads is None
     begin_s = time.monotonic()
-    assert read_conditions(phone, loads=True).loads is None  # no tick passed
-    assert time.monotonic() - begin_s >= 1
+    assert read_conditions(phone, watched=(3,)).loads == (CoreLoad(3, 0.2),)
+    assert (phone.scripts, time.monotonic() - begin_s >= 0.1) == (2, True)
+
+
+@pytest.mark.parametrize(("ticks", "share"), [([3, 0, 1], 0.1), ([3, 0, 9], 0.9)])
+def test_a_core_that_seems_busy_is_watched_for_a_second(tmp_path, ticks, share):
+    phone = make_counting_phone(tmp_path, ticks)  # between the two of a look, and once from look to look
+    begin_s = time.monotonic()
+    assert read_conditions(phone, watched=(2, 3)).loads == (CoreLoad(3, share),)
+    assert (phone.scripts, time.monotonic() - begin_s >= 1.1) == (2, True)
+
+
+def test_a_busy_core_that_is_not_to_be_used_costs_no_second(tmp_path):
+    phone = make_counting_phone(tmp_path, [9])
+    assert read_conditions(phone, watched=(2,)).loads == (CoreLoad(3, 0.9),)
+    assert phone.scripts == 1

@@ -260,3 +260,38 @@ def test_no_phone_is_attached(make_fake_adb):
     adb = make_fake_adb("echo 'List of devices attached'")
     with pytest.raises(DeviceLostError, match="attached: none(?s:.*)plug in a phone"):
         Device(adb, "S").check_ready()
+
+
+def test_files_that_keep_their_names_go_together(device, phone, tmp_path, monkeypatch):
+    files = {}
+    for number in range(5):
+        local = tmp_path / f"-{number} it's $(a)"
+        local.write_text(str(number))
+        files[f"{TMP}/some/{local.name}" if number < 4 else f"{TMP}/some/renamed"] = local
+    device.shell(["mkdir", f"{TMP}/some"], timeout_s=10)
+    calls = []
+    run = device.adb.run
+    monkeypatch.setattr("nasfpn_lite.android_bench.device.MOST_FILES", 3)
+    monkeypatch.setattr(device.adb, "run", lambda s, words, **more: (calls.append(words), run(s, words, **more))[1])
+    device.push_all(files, timeout_s=10)
+    assert [len(words) - 2 for words in calls if words[0] == "push"] == [3, 1, 1]
+    assert sum(words[0] == "shell" for words in calls) == 2  # the hashes of three, and of two
+    there = {path.name: path.read_text() for path in (phone.data / "local/tmp/some").iterdir()}
+    assert there == {remote.rpartition("/")[2]: local.read_text() for remote, local in files.items()}
+    device.shell(["rm", "-r", f"{TMP}/some"], timeout_s=10)
+
+
+def test_one_of_several_that_comes_out_different(device, phone, tmp_path, monkeypatch):
+    files = {f"{TMP}/{name}": tmp_path / name for name in ("a", "b")}
+    for path in files.values():
+        path.write_text("right")
+    transfer = Device._transfer
+
+    def spoil(self, arguments, timeout_s):
+        transfer(self, arguments, timeout_s)
+        (phone.data / "local/tmp/b").write_text("wrong")
+
+    monkeypatch.setattr(Device, "_transfer", spoil)
+    with pytest.raises(AdbError, match="b as /data/local/tmp/b came out different"):
+        device.push_all(files, timeout_s=10)
+    device.shell(["rm", "-f", f"{TMP}/a"], timeout_s=10)

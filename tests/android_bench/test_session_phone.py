@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nasfpn_lite.android_bench.adb import DeviceLostError
+from nasfpn_lite.android_bench.adb import Adb, DeviceLostError
 from nasfpn_lite.android_bench.device import Device
 from nasfpn_lite.android_bench.fleet import Place, measure_fleet
 from nasfpn_lite.android_bench.model_files import read_model_files
@@ -69,6 +69,16 @@ def test_a_session(adb, start_phone, runner, files):
     watches = [turn.watch for item in result.rounds for turn in item.turns if turn.watch is not None]
     assert all(watch.samples >= 1 and watch.allowed_share_lowest == 1.0 for watch in watches)
     assert left_on(phone) == []
+
+
+def test_a_session_needs_few_calls_of_adb(adb, start_phone, runner, files, monkeypatch):
+    """Each takes a process here, and on a phone over USB some 30 ms: a session's own time is mostly theirs."""
+    phone, calls = start_phone(), []
+    call = Adb._call
+    monkeypatch.setattr(Adb, "_call", lambda self, *words: (calls.append(words[0].argv), call(self, *words))[1])
+    measure(Device(adb, phone.serial), files, runner, QUICK)
+    # To look at the phone and to push, whatever is measured; two to warm up, ten turns and what they wrote, five looks.
+    assert len(calls) <= 16 + 2 + 2 * 10 + 5
 
 
 def test_throttling_in_round_3(adb, start_phone, runner, files):

@@ -1,5 +1,6 @@
 """One start of the runner, from its command to a turn; the phone's folder is a fake, the log a runner's own wording."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,7 @@ FILES = tuple(ModelFile(Path(name), name, "00", 1, None, None) for name in ("a b
 
 
 class FakeDevice:
-    """Answers to `cat`."""
+    """Answers to `cat`, alone or in a script of `read_many`."""
 
     files = {
         "/sys/devices/system/cpu/online": "0-7\n",
@@ -78,6 +79,10 @@ class FakeDevice:
     def shell(self, argv, *, timeout_s, check=True):
         (_, path) = argv
         return FakeReply(self.files.get(path, ""), "", 0, 0.01)
+
+    def script(self, text, *, timeout_s, check=True):
+        found = re.findall(r"^echo; echo '(@@nasfpn \w+)'; \{ cat (\S+); \}", text, re.MULTILINE)
+        return FakeReply("".join(f"\n{mark}\n{self.files.get(path, '')}" for mark, path in found), "", 0, 0.01)
 
 
 @pytest.fixture

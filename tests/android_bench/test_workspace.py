@@ -15,6 +15,8 @@ import pytest
 from nasfpn_lite.android_bench import workspace as workspace_module
 from nasfpn_lite.android_bench.adb import AdbError, AdbTimeoutError, DeviceLostError
 from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.leftovers import describe_leftovers
+from nasfpn_lite.android_bench.owners import describe_owner
 from nasfpn_lite.android_bench.workspace import Workspace, WorkspaceError, remove_folder
 
 
@@ -93,7 +95,8 @@ def test_many_files_take_few_commands(device, tmp_path, monkeypatch):
                 device.adb, "run", lambda s, argv, **more: (commands.append(argv[0]), run(s, argv, **more))[1]
             )
             remotes = workspace.push_all(files, executables=["main", "lib/4"])
-        assert commands == ["shell", *["push"] * 5, "shell", "shell"]  # mkdir, files, sha256sum, chmod
+        # mkdir; the one that is renamed, and those of lib together; sha256sum, chmod
+        assert commands == ["shell", "push", "push", "shell", "shell"]
         assert remotes == (f"{workspace.folder}/main", *(f"{workspace.folder}/lib/{n}" for n in range(1, 5)))
         assert [workspace.run([remotes[n]], timeout_s=10, check=False).exit_code for n in range(5)] == [
             0,
@@ -180,6 +183,8 @@ import sys
 from nasfpn_lite.android_bench import workspace as workspace_module
 from nasfpn_lite.android_bench.adb import Adb
 from nasfpn_lite.android_bench.device import Device
+from nasfpn_lite.android_bench.leftovers import describe_leftovers
+from nasfpn_lite.android_bench.owners import describe_owner
 from nasfpn_lite.android_bench.workspace import Workspace
 with Workspace(Device(Adb(), sys.argv[1])) as workspace:
     workspace.run(sys.argv[2:], timeout_s=60)
@@ -210,6 +215,42 @@ def test_ctrl_c_leaves_nothing_behind(device, phone, adb_server, repository):
     assert stderr.endswith("KeyboardInterrupt\n")
     assert list_folders(phone) == []
     wait_until(lambda: not is_running(device, "98.6"))
+
+
+def test_a_killed_session_leaves_what_the_next_one_removes(device, phone, adb_server, repository):
+    environment = {**os.environ, **adb_server.environment, "PYTHONPATH": str(repository)}
+    command = [sys.executable, "-c", INTERRUPTED, phone.serial, *stubborn_sleep("98.2")]
+    with subprocess.Popen(command, env=environment, process_group=0) as process:
+        wait_until(lambda: is_running(device, "98.2"))
+        (left,) = list_folders(phone)
+        with Workspace(device):
+            assert len(list_folders(phone)) == 2  # its process lives
+        assert describe_leftovers(device) == ()
+        os.killpg(process.pid, signal.SIGKILL)
+    (note,) = describe_leftovers(device)
+    assert re.match(rf"a session that was killed left /data/local/tmp/{left} \(\d\.\d MB, 0\.0 hours old\)", note)
+    with Workspace(device) as workspace:
+        assert list_folders(phone) == [workspace.folder.rpartition("/")[2]]
+    wait_until(lambda: not is_running(device, "98.2"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "stays"), [("", True), ("other 1 2 3", True), ("COMPUTER other-boot 1 1", False), ("DEAD", False)]
+)
+@pytest.mark.parametrize("suffix", ["", ".gone"])
+def test_only_what_a_dead_process_of_this_computer_made_is_removed(device, phone, owner, stays, suffix):
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    computer, boot, _, start = describe_owner().split()
+    owner = owner.replace("COMPUTER", computer).replace("DEAD", f"{computer} {boot} {ended.pid} {start}")
+    left = phone.data / "local/tmp" / f"nasfpn-lite-0123456789abcdef{suffix}"
+    folder = f"/data/local/tmp/{left.name}"
+    device.script(f"mkdir {folder} && echo '{owner}' > {folder}/.owner", timeout_s=10)
+    notes = describe_leftovers(device)
+    assert [f"{device.serial} shell rm -rf {folder}" in note for note in notes] == [stays]
+    with Workspace(device):
+        assert left.exists() is stays
+    device.shell(["rm", "-rf", folder], timeout_s=10)
 
 
 def test_ctrl_c_twice_leaves_nothing_behind(device, phone, monkeypatch):

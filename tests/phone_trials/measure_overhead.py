@@ -9,6 +9,7 @@ processor time of the command and of adb holds on a busy one too. Exit code 1 wh
 
 import argparse
 import json
+import os
 import resource
 import shlex
 import statistics
@@ -17,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nasfpn_lite.android_bench.build_runner import build_runner
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.android_bench.records import SessionResult
 from nasfpn_lite.android_bench.runners import RunSettings, find_own_runner
+from nasfpn_lite.android_bench.topology import mask_to_cores
 from nasfpn_lite.cli.output import print_table
 from nasfpn_lite.files import write_text_atomically
 from tests.android_bench.phone.phone_rootfs import Rootfs, build_rootfs
@@ -47,7 +50,8 @@ def main() -> int:
     for _ in range(args.repeats):
         session, result, cpu_s = take_session(args, rootfs)
         # Right beside the session, so that the machine is as busy.
-        alone_s = sum(time_call(lambda flags=flags: run_alone(args.file, flags)) for flags in list_starts(args, result))
+        core, starts = find_core(result.phone.mask), list_starts(args, result)
+        alone_s = sum(time_call(partial(run_alone, args.file, flags, core)) for flags in starts)
         turns_s = sum(turn.seconds for item in result.rounds for turn in item.turns)
         sessions.append((session.seconds, alone_s, session.seconds - alone_s, cpu_s, turns_s))
     names = ("whole session (s)", "the runner alone (s)", OWN, "processor time of it (s)", "turns, adb included (s)")
@@ -106,13 +110,20 @@ def list_starts(args: argparse.Namespace, result: SessionResult) -> list[RunSett
     return [warm_up, *[turn] * len(result.rounds)]
 
 
-def run_alone(file: Path, settings: RunSettings) -> None:
-    """Runs the runner here, as on a phone, but without one."""
+def find_core(mask: str) -> int:
+    """Returns the core of this machine that plays the phone's; see phone/bin/taskset."""
+    own = sorted(os.sched_getaffinity(0))
+    (core,) = mask_to_cores(mask)
+    return own[core % len(own)]
+
+
+def run_alone(file: Path, settings: RunSettings, core: int) -> None:
+    """Runs the runner here, on the same core as on a phone, but without one."""
     runner = find_own_runner(ABI)
     program = next(path for path, name in runner.files.items() if name == runner.program)
     command = runner.command(str(program.parent), str(file), settings)
     words = [word for word in command if not word.startswith("--latencies_file")]
-    subprocess.run(words, check=True, capture_output=True, timeout=600)
+    subprocess.run(["taskset", "--cpu-list", str(core), *words], check=True, capture_output=True, timeout=600)
 
 
 def read_children_cpu_s() -> float:
