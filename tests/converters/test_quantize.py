@@ -16,6 +16,8 @@ import pytest
 from nasfpn_lite.cli import main
 from nasfpn_lite.converters.convert import RANGES
 from nasfpn_lite.converters.parity import measure_parity
+from nasfpn_lite.converters.qat_recipe import QatJob, QatRecipe
+from nasfpn_lite.converters.quantize import QuantizationError, train_on_grids
 from nasfpn_lite.runs import load_run
 from nasfpn_lite.weights import load_arrays
 
@@ -148,6 +150,14 @@ def test_kill_and_resume_give_the_same_result_and_an_int8_file(trained_run: Path
     assert not parity.missing
     own = next(entry for entry in parity.stages if entry.stage.name == "Conv1_relu")
     assert own.snr_db > 20.0  # the first layer of 8 bits alone
+
+
+def test_a_network_that_its_grids_broke_is_not_trained(trained_run: Path, tiny_coco: Path, tmp_path: Path) -> None:
+    # That nothing may be lost, and more, is what no network keeps to: the check is really made before the first step.
+    job = QatJob(trained_run, tiny_coco, QatRecipe(max_start_drop=-1.0), force=True)
+    with pytest.raises(QuantizationError, match="before the first step, .* in float; more than -1.000 apart"):
+        train_on_grids(job, tmp_path / "qat")
+    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["error.json", "job.json"]
 
 
 def test_refusals(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> None:
