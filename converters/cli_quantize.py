@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     paths = [target.path for target in targets]
     certificates = [certificate_path(path) for path in paths]
     check_free([*paths, *(certificates if budget else [])], force=args.force)
-    _load_photos(data, Source.from_run(trained), force=args.force)  # told now, not by the training's process
+    if not args.resume:  # what is wrong with the photos is told now, not by the training's process
+        _load_photos(data, Source.from_run(trained), force=args.force)
     scoring = _scoring(data, args, Source.from_run(trained)) if budget else None
     source = train_on_grids(job, output / QAT_FOLDER, resume=args.resume)
     if budget is not None and scoring is not None:

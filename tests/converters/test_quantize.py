@@ -164,11 +164,15 @@ def test_refusals(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> Non
     output = tmp_path / "there"
     (output / "qat").mkdir(parents=True)
     (output / "qat" / "checkpoint.npz").write_bytes(b"of another training")
-    refused = [a for a in arguments(trained_run, output) if a != "--force"]
-    assert main(refused) == 2
+    assert main(arguments(trained_run, output)) == 2
     assert "go on with --resume" in capsys.readouterr().err
     assert main([*arguments(trained_run, tmp_path / "x"), "--learning-rate", "0"]) == 2
     assert "learning_rate must be positive" in capsys.readouterr().err
+    assert main([*arguments(trained_run, tmp_path / "z"), "--data", str(tmp_path / "gone")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert main([text for text in arguments(trained_run, tmp_path / "z") if text != "--force"]) == 2
+    assert "calibration needs at least 100 images, got 6" in capsys.readouterr().err
+    assert not (tmp_path / "z").exists()  # told before the training's process begins
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(arguments(trained_run, tmp_path / "y")) == 2
     assert 'pip install "nasfpn-lite[qat]"' in capsys.readouterr().err
