@@ -10,7 +10,7 @@ import numpy as np
 
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
-from nasfpn_lite.converters.metadata import read_metadata
+from nasfpn_lite.converters.metadata import Metadata, read_metadata
 from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, layer_of, list_stages
 from nasfpn_lite.converters.parity_tolerances import tolerance_db
 from nasfpn_lite.converters.qat_recipe import QAT_FOLDER, TRAINED_FILE
@@ -120,7 +120,7 @@ def measure_parity(source: Any, tflite_path: Path, images: np.ndarray) -> Parity
     Raises:
         UserError: The file is none of ours, or was made of another detector.
     """
-    metadata = read_metadata(_read(tflite_path))
+    _, metadata, _ = _open(tflite_path)
     spec = metadata.spec
     if isinstance(source, Run):
         if source.spec != spec:
@@ -169,15 +169,10 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
         UserError: The file is none of ours.
         ValueError: The reference lacks a stage or is of another number of images.
     """
-    content = _read(tflite_path)
-    try:
-        metadata = read_metadata(content)
-    except UserError as error:
-        raise UserError(f"{tflite_path}: {error}") from error
+    content, metadata, graph = _open(tflite_path)
     stages = list_stages(metadata.spec)
     _check_reference(reference, stages, len(images))
     shapes = {name: values.shape[1:] for name, values in reference.items()}
-    graph = Graph(content)
     folded = get_recipe(metadata.recipe).integer_activations
     places = find_tensors(graph, [stage.name for stage in stages], shapes, folded=folded)
     measured = _measure(content, places, reference, images)
@@ -236,8 +231,11 @@ def _check_reference(reference: dict[str, np.ndarray], stages: Sequence[Stage], 
             raise ValueError(f"expected {images} images at {stage.name}, got {len(reference[stage.name])}")
 
 
-def _read(path: Path) -> bytes:
+def _open(path: Path) -> tuple[bytes, Metadata, Graph]:
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
+        return content, read_metadata(content), Graph(content)
     except OSError as error:
         raise UserError(f"expected a .tflite file, but cannot read {path}: {error.strerror}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

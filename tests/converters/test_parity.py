@@ -15,6 +15,7 @@ from nasfpn_lite.converters.parity_tolerances import TOLERANCES_DB, tolerance_db
 from nasfpn_lite.converters.recipes import ALL_RECIPES, RECIPES, get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
+from tests.hand_made_detector import make_detector_tflite
 
 IMAGES = 2
 CASES = [(recipe, kind) for recipe, kinds in TOLERANCES_DB.items() for kind in kinds]
@@ -184,6 +185,14 @@ def test_files_that_cannot_be_used(small_detector, images, reference, tmp_path):
     other.write_bytes(b"something else")
     with pytest.raises(UserError, match="other.tflite: expected a .tflite"):
         compare(reference, other, images)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_a_file_that_was_cut_is_named(share, tmp_path):
+    content, path = make_detector_tflite(), tmp_path / "cut.tflite"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=r"cut\.tflite: .*damaged"):
+        measure_parity(None, path, np.zeros((1, 64, 128, 3), np.uint8))
 
 
 def test_a_file_trained_on_grids_needs_the_weights_of_its_training(raw_files, tiny_run, images, tmp_path, monkeypatch):
