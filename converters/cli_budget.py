@@ -79,7 +79,7 @@ def reproducing_commands(args: argparse.Namespace, data: Path, split: str, targe
 
     def convert(recipe: str, folder: Path, *more: str) -> str:
         output = ["--form", target.form, "-o", str(folder), "--data", str(data)]
-        force = ["--force"] if args.force else []
+        force = ["--force"] if args.force else ["--few-images"] if args.few_images else []
         kept = ["--float-stages", *target.float_stages] if recipe == target.recipe and target.float_stages else []
         return shlex.join([PROGRAM, "convert", args.source, "--recipe", recipe, *kept, *output, *more, *force])
 

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate, help="default: %(default)s")
     parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training of the same options")
-    parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
+    parser.add_argument("--few-images", action="store_true", help="as for `convert`")
+    parser.add_argument("--force", action="store_true", help="overwrite files; implies --few-images")
     parser.add_argument(
         "--advise", action="store_true", help=f"only tell whether {_CHEAPER} is within the budget, with no training"
     )
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--advise compares with a budget; add --max-ap-drop, for example 0.5 points")
         return _advise(args, Source.from_run(trained), _scoring(data, args, Source.from_run(trained)), budget)
     recipe = QatRecipe(epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate)
-    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force)
+    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force or args.few_images)
     output = args.output or args.run / "quantized"
     name = args.run.resolve().name
     targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(args.form)]
@@ -116,7 +117,7 @@ def _convert_within(
                     *data,
                     *chosen,
                     *again,
-                    *(["--force"] if args.force else []),
+                    *(["--force"] if args.force else ["--few-images"] if args.few_images else []),
                     "--json",
                 ]
             ),
@@ -140,7 +141,7 @@ def _advise(args: argparse.Namespace, source: "Source", scoring: "Scoring", budg
     from nasfpn_lite.data.coco import load_split
 
     photos = load_split(scoring.folder, "train", categories=source.categories, seed=source.split_seed or 0)
-    calibration = load_calibration(photos, source.spec, source=str(scoring.folder), force=args.force)
+    calibration = load_calibration(photos, source.spec, source=str(scoring.folder), force=args.force or args.few_images)
     with tempfile.TemporaryDirectory() as folder:
         target = Target(_CHEAPER, "raw", Path(folder) / f"{_CHEAPER}.tflite")
         judged = convert_within_budget(

@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     """Does the job in a folder; what a user can mend goes into the result, all else is a traceback."""
     folder = Path(argv[0])
     try:
-        result: dict[str, Any] = {"measured": _work(folder)}
+        result = _work(folder)
     except UserError as error:
         result = {"error": str(error)}
     (folder / RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
@@ -26,19 +26,15 @@ def main(argv: list[str]) -> int:
 
 
 def _work(folder: Path) -> dict[str, Any]:
-    from nasfpn_lite.converters.qat_plan import plan_quantization
-    from nasfpn_lite.converters.ranges import measure_ranges
     from nasfpn_lite.converters.sensitivity import measure_sensitivity
 
     job = Job.read(folder, json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
     if job.images is None:
         raise UserError("the search needs calibration images")
-    folded = Networks(job).folded
-    plan = plan_quantization(folded)
-    images = as_batches(job.images)
-    ranges = measure_ranges(folded, plan, images)
-    stages = measure_sensitivity(folded, plan, ranges, images[:IMAGES])
-    return {"ranges": ranges, "stages": [asdict(stage) for stage in stages]}
+    networks = Networks(job)
+    images = as_batches(job.images[:IMAGES])
+    stages = measure_sensitivity(networks.folded, networks.plan, networks.ranges, images)
+    return {"stages": [asdict(stage) for stage in stages]}
 
 
 if __name__ == "__main__":
