@@ -9,8 +9,10 @@ from typing import Any
 from nasfpn_lite.converters.calibration import as_batches
 from nasfpn_lite.converters.convert import JOB_FILE, RESULT_FILE
 from nasfpn_lite.converters.networks import Job, Networks
+from nasfpn_lite.converters.progress import NETWORK, Steps
 from nasfpn_lite.errors import UserError
 
+MEASUREMENT = "error of each stage"
 IMAGES = 8  # twice as many give the same first stages, and take twice as long
 
 
@@ -31,9 +33,12 @@ def _work(folder: Path) -> dict[str, Any]:
     job = Job.read(folder, json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
     if job.images is None:
         raise UserError("the search needs calibration images")
-    networks = Networks(job)
+    steps = Steps({NETWORK: 1.0, MEASUREMENT: 4.0})
+    networks = Networks(job, steps.begin)
     images = as_batches(job.images[:IMAGES])
-    stages = measure_sensitivity(networks.folded, networks.plan, networks.ranges, images)
+    network, plan, ranges = networks.folded, networks.plan, networks.ranges
+    steps.begin(MEASUREMENT)
+    stages = measure_sensitivity(network, plan, ranges, images)
     return {"stages": [asdict(stage) for stage in stages]}
 
 
