@@ -79,7 +79,7 @@ def reproducing_commands(args: argparse.Namespace, data: Path, split: str, targe
     kept = ["--float-stages", *target.float_stages] if target.float_stages else []
     limits = (("--max-ap-drop", args.max_ap_drop), ("--max-class-drop", args.max_class_drop))
     budget = [text for option, value in limits if value is not None for text in (option, f"{value:g}")]
-    force = ["--force"] if args.force else []
+    force = permission_again(args)
     more = [*kept, *budget, "--budget-split", split, "--json", *force]
     return {
         "file, differences and intervals": _convert_again(args.source, target, target.recipe, data, *more),
@@ -87,12 +87,17 @@ def reproducing_commands(args: argparse.Namespace, data: Path, split: str, targe
     }
 
 
+def permission_again(args: argparse.Namespace) -> list[str]:
+    """Returns the option that allowed a calibration with few photos, to be printed once more."""
+    return ["--force"] if args.force else ["--few-images"] if args.few_images else []
+
+
 def checking_commands(source: str, target: "Target", data: Path, split: str, *force: str) -> dict[str, str]:
     """Returns the command lines that check what a certificate says of a file.
 
     Args:
         source: The run folder.
-        force: "--force" or nothing.
+        force: What `permission_again` returns.
     """
 
     def evaluate(file: Path) -> str:

@@ -20,6 +20,7 @@ from nasfpn_lite.converters.cli_budget import (
     add_budget_arguments,
     budget_from_args,
     checking_commands,
+    permission_again,
     print_comparison,
     print_judged,
 )
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate, help="default: %(default)s")
     parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training of the same options")
-    parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
+    parser.add_argument("--few-images", action="store_true", help="as for `convert`")
+    parser.add_argument("--force", action="store_true", help="overwrite files; implies --few-images")
     parser.add_argument(
         "--advise", action="store_true", help=f"only tell whether {_CHEAPER} is within the budget, with no training"
     )
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--advise compares with a budget; add --max-ap-drop, for example 0.5 points")
         return _advise(args, Source.from_run(trained), _scoring(data, args, Source.from_run(trained)), budget)
     recipe = QatRecipe(epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate)
-    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force)
+    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force or args.few_images)
     output = args.output or args.run / "quantized"
     name = args.run.resolve().name
     targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(args.form)]
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     certificates = [certificate_path(path) for path in paths]
     check_free([*paths, *(certificates if budget else [])], force=args.force)
     if not args.resume:  # what is wrong with the photos is told now, not by the training's process
-        _load_photos(data, Source.from_run(trained), force=args.force)
+        _load_photos(data, Source.from_run(trained), force=args.force or args.few_images)
     scoring = _scoring(data, args, Source.from_run(trained)) if budget else None
     source = train_on_grids(job, output / QAT_FOLDER, resume=args.resume)
     if budget is not None and scoring is not None:
@@ -119,7 +121,7 @@ def _convert_within(
         options += [("max-class-drop", args.max_class_drop), ("budget-split", scoring.split.name)]
         chosen = [f"--{name}={value}" for name, value in options if value is not None]
         where = ["--data", str(scoring.folder), "-o", str(target.path.parent / "again")]
-        force = ["--force"] if args.force else []
+        force = permission_again(args)
         return {
             "file, differences and intervals": shlex.join(
                 [PROGRAM, "quantize", str(args.run), *where, *chosen, *force, "--json"]
@@ -127,7 +129,7 @@ def _convert_within(
             **checking_commands(str(args.run), target, scoring.folder, scoring.split.name, *force),
         }
 
-    photos, calibration = _load_photos(scoring.folder, source, force=args.force)
+    photos, calibration = _load_photos(scoring.folder, source, force=args.force or args.few_images)
     judged = []
     for target in targets:  # each form has a float32 file of its own form beside it
         judged += convert_within_budget(
@@ -157,7 +159,7 @@ def _advise(args: argparse.Namespace, source: "Source", scoring: "Scoring", budg
     from nasfpn_lite.converters.budget import convert_within_budget
     from nasfpn_lite.converters.convert import Target
 
-    _, calibration = _load_photos(scoring.folder, source, force=args.force)
+    _, calibration = _load_photos(scoring.folder, source, force=args.force or args.few_images)
     with tempfile.TemporaryDirectory() as folder:
         target = Target(_CHEAPER, "raw", Path(folder) / f"{_CHEAPER}.tflite")
         judged = convert_within_budget(

@@ -40,11 +40,28 @@ def rewire(model: Any, call: Callable[..., Any]) -> Any:
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
+def run_layers(model: Any, image: Any, **kwargs: Any) -> None:
+    """Calls the layers of a functional model one by one, for what that changes in them.
+
+    A value is let go after its last reader; a call of the model itself keeps all of them to its end.
+
+    Args:
+        image: The model's input.
+        kwargs: For every layer, for example `training=True`.
+    """
+    values, nodes = {id(model.inputs[0]): image}, _nodes(model)
+    last_readers = {id(x): node for node in nodes for x in node.arguments.keras_tensors}
+    for node in nodes:
+        inputs, given = node.arguments.fill_in(values)
+        outputs = node.operation(*inputs, **{**given, **kwargs})
+        values.update({id(x): y for x, y in zip(node.outputs, keras.tree.flatten(outputs), strict=True)})
+        for key in {id(x) for x in node.arguments.keras_tensors if last_readers[id(x)] is node}:
+            del values[key]
+
+
 def trace(model: Any) -> tuple[Call, ...]:
     """Returns the calls of a functional model of Keras 3 in the order of computation."""
-    # Not through a layer's own list of nodes: a layer may serve other models too.
-    by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
-    nodes = [node for _, level in by_depth for node in level if not node.is_input]
+    nodes = _nodes(model)
     made = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.output_tensors}
     inputs = [tuple(made[id(x)] for x in node.arguments.keras_tensors if id(x) in made) for node in nodes]
     consumers = [tuple(i for i, fed in enumerate(inputs) if place in fed) for place in range(len(nodes))]
@@ -52,3 +69,9 @@ def trace(model: Any) -> tuple[Call, ...]:
         Call(node.operation.name, node.operation, tuple(node.output_tensors[0].shape[1:]), fed, used)
         for node, fed, used in zip(nodes, inputs, consumers, strict=True)
     )
+
+
+def _nodes(model: Any) -> list[Any]:
+    # Not through a layer's own list of nodes: a layer may serve other models too.
+    by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
+    return [node for _, level in by_depth for node in level if not node.is_input]
