@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from nasfpn_lite.android_bench.build_runner import LIBRARY, SOURCE, TARGETS
+from nasfpn_lite.android_bench.build_inputs import LIBRARY, TARGETS
+from nasfpn_lite.android_bench.build_runner import SOURCE
 from tests.own_runner import build_own_runner, refuse
 from tests.tiny_tflite import make_tiny_tflite
 
