@@ -1,6 +1,5 @@
 """AP against latency per phone, as the paper's Fig. 9b shows it, with its Pixel 1 points marked as published."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from nasfpn_lite.android_bench.page_words import (
     name_phone,
 )
 from nasfpn_lite.android_bench.published import FIGURE_9B, SOURCE
-from nasfpn_lite.android_bench.record_files import read_record
+from nasfpn_lite.android_bench.record_files import list_records, read_record
 from nasfpn_lite.android_bench.records import SCHEMA, FileFigures, SessionResult
 from nasfpn_lite.android_bench.session_options import SessionError
 from nasfpn_lite.benchmarks.report_scatter import PUBLISHED, Point, draw_legend, draw_points
@@ -49,22 +48,13 @@ def read_sessions(paths: Sequence[Path]) -> tuple[SessionResult, ...]:
     """
     found: list[SessionResult] = []
     for path in map(Path, paths):
-        items = [item for item in sorted(path.glob("*.json")) if _may_be_session(item)] if path.is_dir() else [path]
+        items = list_records(path, [SCHEMA]) if path.is_dir() else [path]
         sessions = [result for result in map(read_record, items) if isinstance(result, SessionResult)]
         if not sessions:
             got = "none of them" if path.is_dir() else "one of a sustained run"
             raise SessionError(f"expected JSON of `android bench` without --sustained in {path}, got {got}")
         found += sessions
     return tuple(sorted(found, key=lambda result: result.origin.finished))
-
-
-def _may_be_session(path: Path) -> bool:
-    """Whether a file is a session's, or damaged: other JSON may lie in the same folder."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return True
-    return isinstance(data, dict) and data.get("schema") == SCHEMA
 
 
 def match(results: Sequence[SessionResult], claims: Sequence[Claim]) -> list[Measured]:

@@ -6,60 +6,36 @@ library; there the loader in `lib` starts the program.
 
 import argparse
 import hashlib
-import importlib.metadata
 import logging
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from nasfpn_lite.android_bench import build_inputs
+from nasfpn_lite.android_bench.build_inputs import (
+    COMPILE_TIMEOUT_S,
+    LIBRARY,
+    LITERT_VERSION,
+    TARGETS,
+    Target,
+    fetch_library,
+    find_compiler,
+    run_tool,
+)
 from nasfpn_lite.android_bench.runners import RunnerError
 from nasfpn_lite.files import write_text_atomically
 
 PROGRAM = "nasfpn_runner"
-LIBRARY = "libLiteRt.so"
-LITERT_VERSION = "2.3.0"  # whose functions runner/litert_c_api.h declares; others may take other arguments
 SOURCE = Path(__file__).resolve().parent / "runner"
 
-COMPILE_TIMEOUT_S = 120
-DOWNLOAD_TIMEOUT_S = 600
 _STAMP = "stamp.txt"
-_PACKAGE = "ai-edge-litert"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Target:
-    """What it takes to build for a processor.
-
-    Attributes:
-        compiler: On PATH; Debian's name.
-        debian_package: That has it.
-        loader: File name of the GNU C library's loader.
-        wheel_platform: pip's name.
-    """
-
-    compiler: str
-    debian_package: str
-    loader: str
-    wheel_platform: str
-
-
-TARGETS = {
-    "arm64-v8a": Target(
-        "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "ld-linux-aarch64.so.1", "manylinux_2_27_aarch64"
-    ),
-    "x86_64": Target("x86_64-linux-gnu-gcc", "gcc", "ld-linux-x86-64.so.2", "manylinux_2_27_x86_64"),
-}
 
 
 def build_runner(abi: str, folder: Path | None = None) -> Path:
@@ -127,41 +103,6 @@ def build_folder(abi: str) -> Path:
     return cache / "nasfpn-lite" / "runner" / abi
 
 
-def find_compiler(target: Target) -> str:
-    """Finds the C compiler.
-
-    Raises:
-        RunnerError: It is not installed.
-    """
-    compiler = shutil.which(target.compiler)
-    if compiler is None:
-        raise RunnerError(
-            f"expected the C compiler {target.compiler} on PATH, but it is not there; on Debian: apt-get install "
-            f"{target.debian_package}"
-        )
-    return compiler
-
-
-def fetch_library(target: Target, path: Path) -> None:
-    """Copies LiteRT's library out of the package that is installed here, or else out of one that pip downloads.
-
-    Raises:
-        RunnerError: There is none of the right version.
-    """
-    installed = _find_installed_library(target)
-    if installed is not None:
-        shutil.copyfile(installed, path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = _download_wheel(target, Path(folder))
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(f"ai_edge_litert/{LIBRARY}") as source,
-            path.open("wb") as file,
-        ):
-            shutil.copyfileobj(source, file)
-
-
 def compile_runner(compiler: str, folder: Path) -> None:
     """Compiles the program against the library in `lib`.
 
@@ -172,7 +113,7 @@ def compile_runner(compiler: str, folder: Path) -> None:
     options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", str(folder / PROGRAM)]
     # The library's own needs are met on the phone, by what lies in `lib`.
     links = [f"-L{folder / 'lib'}", f"-l:{LIBRARY}", "-lm", "-Wl,-rpath,$ORIGIN/lib", "-Wl,--allow-shlib-undefined"]
-    _run([compiler, *options, *sources, *links], COMPILE_TIMEOUT_S)
+    run_tool([compiler, *options, *sources, *links], COMPILE_TIMEOUT_S)
 
 
 def copy_system_libraries(compiler: str, target: Target, folder: Path) -> None:
@@ -187,7 +128,7 @@ def copy_system_libraries(compiler: str, target: Target, folder: Path) -> None:
         name = wanted.pop()
         if name in copied or name == LIBRARY:
             continue
-        source = Path(_run([compiler, f"-print-file-name={name}"], COMPILE_TIMEOUT_S).strip())
+        source = Path(run_tool([compiler, f"-print-file-name={name}"], COMPILE_TIMEOUT_S).strip())
         if not source.is_file():
             raise RunnerError(
                 f"expected {name} among the libraries of {compiler}, but it is not there: install libc6-dev"
@@ -201,40 +142,14 @@ def copy_system_libraries(compiler: str, target: Target, folder: Path) -> None:
 
 def _list_needed(path: Path) -> list[str]:
     # The host's readelf reads the files of every processor.
-    output = _run(["readelf", "--dynamic", "--wide", str(path)], COMPILE_TIMEOUT_S)
+    output = run_tool(["readelf", "--dynamic", "--wide", str(path)], COMPILE_TIMEOUT_S)
     return re.findall(r"\(NEEDED\).*\[(.+?)\]", output)
-
-
-def _find_installed_library(target: Target) -> Path | None:
-    try:
-        package = importlib.metadata.distribution(_PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    tags = (package.read_text("WHEEL") or "").splitlines()
-    is_for_target = any(tag.startswith("Tag:") and tag.endswith(target.wheel_platform) for tag in tags)
-    if package.version != LITERT_VERSION or not is_for_target:
-        return None
-    path = Path(str(package.locate_file(f"ai_edge_litert/{LIBRARY}")))
-    return path if path.is_file() else None
-
-
-def _download_wheel(target: Target, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    # Any of the package's builds has the same library: the version of Python plays no part.
-    command += [
-        "--only-binary=:all:",
-        "--implementation=cp",
-        "--python-version=3.12",
-        f"--platform={target.wheel_platform}",
-    ]
-    _run([*command, f"--dest={folder}", f"{_PACKAGE}=={LITERT_VERSION}"], DOWNLOAD_TIMEOUT_S)
-    return next(folder.glob("*.whl"))
 
 
 def _make_stamp(target: Target) -> str:
     """Returns a text that changes with whatever the build depends on."""
     digest = hashlib.sha256()
-    for path in (*sorted(SOURCE.glob("*.[ch]")), Path(__file__)):
+    for path in (*sorted(SOURCE.glob("*.[ch]")), Path(__file__), Path(build_inputs.__file__)):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"{LITERT_VERSION} {target.compiler} {digest.hexdigest()}\n"
 
@@ -242,28 +157,6 @@ def _make_stamp(target: Target) -> str:
 def _read_stamp(folder: Path) -> str | None:
     path = folder / _STAMP
     return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def _run(command: Sequence[str], timeout_s: float) -> str:
-    line = shlex.join(command)
-    try:
-        result = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise RunnerError(f"expected the program {command[0]} on PATH, but it is not there: install it") from error
-    except subprocess.TimeoutExpired as error:
-        raise RunnerError(f"{line} took longer than {timeout_s} s: see that the network is there") from error
-    if result.returncode != 0:
-        reason = result.stderr.strip() or result.stdout.strip()
-        raise RunnerError(f"{line} failed with exit code {result.returncode}: {reason}")
-    return result.stdout
 
 
 def main(argv: list[str] | None = None) -> int:

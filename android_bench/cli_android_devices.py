@@ -40,16 +40,16 @@ def run(args: argparse.Namespace) -> int:
                 item["abi"],
                 item["sdk"],
                 item["cores"],
-                "yes" if item["simulated"] else "no",
+                None if item["simulated"] is None else "yes" if item["simulated"] else "no",
                 "no" if item["error"] else "yes",
             )
             for item in found
         ]
         print_table(_HEADERS, rows)
-    errors = [item["error"] for item in found if item["error"]]
-    for error in errors:
-        logger.error("error: %s", error)
-    return EXIT_PHONE_FAILED if errors else EXIT_OK
+    failed = [item for item in found if item["error"]]
+    for item in failed:
+        logger.error("error: %s: %s", item["serial"], item["error"])
+    return EXIT_PHONE_FAILED if failed else EXIT_OK
 
 
 def look_at(adb: "Adb", serial: str) -> dict[str, Any]:

@@ -4,9 +4,12 @@ Exit code 0: all are fit; 1: figures would not be trustworthy; 2: a phone or the
 """
 
 import argparse
+import logging
 from typing import Any
 
 from nasfpn_lite.android_bench.cli_common import (
+    CORES_HELP,
+    THREADS_HELP,
     add_phone_arguments,
     add_runner_arguments,
     find_runner,
@@ -24,13 +27,15 @@ from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import print_json
 from nasfpn_lite.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     add_phone_arguments(parser)
     add_runner_arguments(parser)
-    parser.add_argument("--cores", default="big", help="that would run (default: %(default)s)")
-    parser.add_argument("--threads", type=positive_int, default=1, help="of the runner (default: %(default)s)")
+    parser.add_argument("--cores", default="big", help=CORES_HELP)
+    parser.add_argument("--threads", type=positive_int, default=1, help=THREADS_HELP)
     add_json_argument(parser)
 
 
@@ -42,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         print("\n\n".join(_describe(item) for item in found))
+    for item in found:
+        for error in item["errors"]:
+            logger.error("error: %s: %s", item["serial"], error)
     if any(item["errors"] for item in found):
         return EXIT_PHONE_FAILED
     return EXIT_NOT_TRUSTWORTHY if any(item["doubts"] for item in found) else EXIT_OK
@@ -81,9 +89,10 @@ def examine(args: argparse.Namespace, adb: Any, serial: str) -> dict[str, Any]:
 def _describe(item: dict[str, Any]) -> str:
     width = max((len(name) for name, _ in item["facts"]), default=0)
     lines = [item["serial"], *(f"  {name:{width}}  {text}" for name, text in item["facts"])]
-    lines += [f"  error: {text}" for text in item["errors"]]
     lines += [f"  in the way: {text}" for text in item["doubts"]]
     lines += [f"  note: {text}" for text in item["notes"]]
-    if not item["errors"] and not item["doubts"]:
+    if item["errors"]:
+        lines.append("  cannot be measured")
+    elif not item["doubts"]:
         lines.append("  fit to be measured")
     return "\n".join(lines)

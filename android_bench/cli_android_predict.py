@@ -5,7 +5,6 @@ each measured file from the others. Exit code 1: a prediction goes beyond what w
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from nasfpn_lite.android_bench.latency_model import LatencyModel, ModelError, Pr
 from nasfpn_lite.android_bench.layers import LayeredGraph, LayerTime, name_layers, sum_layers, sum_parts
 from nasfpn_lite.android_bench.page_words import format_ms
 from nasfpn_lite.android_bench.profile_record import PROFILE_SCHEMA, list_work, read_profile
+from nasfpn_lite.android_bench.record_files import list_records
 from nasfpn_lite.cli.common import add_json_argument
 from nasfpn_lite.cli.output import format_table, print_json
 
@@ -59,20 +59,11 @@ def find_profiles(paths: Sequence[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        inside = [item for item in sorted(path.glob("*.json")) if _is_profile(item)] if path.is_dir() else [path]
+        inside = list_records(path, [PROFILE_SCHEMA]) if path.is_dir() else [path]
         if not inside:
             raise ModelError(f"expected profiles, JSON files of `nasfpn-lite android profile`, in {path}, got none")
         found += inside
     return found
-
-
-def _is_profile(path: Path) -> bool:
-    """Whether a file is a profile, or damaged: other JSON may lie in the same folder."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return True
-    return isinstance(data, dict) and data.get("schema") == PROFILE_SCHEMA
 
 
 def _to_layers(args: argparse.Namespace, layered: LayeredGraph, prediction: Prediction) -> tuple[LayerTime, ...]:

@@ -1,8 +1,8 @@
 """Where the time of a .tflite goes on a phone: by part and layer of the network, and by operator.
 
 Turns with the runner's profiler alternate with turns without. Writes one JSON file for each phone, which `android
-predict` is fitted on, and a page. --log reads the log of a run that was profiled by other means. Exit code 1: the
-figures are not trustworthy; 2: a phone or the file failed.
+predict` is fitted on, and a page of all that lie in the same folder. --log reads the log of a run that was profiled by
+other means. Exit code 1: the figures are not trustworthy; 2: a phone or the file failed; 130: interrupted.
 """
 
 import argparse
@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nasfpn_lite.android_bench.cli_common import (
+    ACCEPT_HELP,
+    CORES_HELP,
+    OUTPUT_HELP,
+    RUNS_HELP,
+    THREADS_HELP,
+    XNNPACK,
+    XNNPACK_HELP,
     add_phone_arguments,
     add_runner_arguments,
     find_runner,
@@ -21,18 +28,14 @@ from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, EXIT_OK, EXIT_
 from nasfpn_lite.android_bench.layers import LayerTime, name_layers, sum_parts
 from nasfpn_lite.android_bench.model_files import ModelFile, read_model_files
 from nasfpn_lite.android_bench.op_profile import parse_profile
-from nasfpn_lite.android_bench.page_words import describe_how, format_ms, name_phone
-from nasfpn_lite.android_bench.profile_page import make_profile_page
+from nasfpn_lite.android_bench.page_words import describe_how, describe_trust, format_ms, name_phone
+from nasfpn_lite.android_bench.profile_page import write_profile_page
 from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult, make_layer_profile, write_profile
 from nasfpn_lite.android_bench.profile_run import DEFAULT_TURNS, find_gaps, measure_profile
-from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionOptions
+from nasfpn_lite.android_bench.session_options import ACCEPTABLE, SessionError, SessionOptions
 from nasfpn_lite.cli.common import add_json_argument, positive_int
 from nasfpn_lite.cli.output import format_table, print_json
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.files import write_text_atomically
-
-PAGE_FILE = "profile.html"
-_XNNPACK = {"on": True, "off": False, "runner": None}
 
 logger = logging.getLogger(__name__)
 
@@ -41,24 +44,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this verb."""
     default = SessionOptions()
     parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
-    parser.add_argument("--log", type=Path, metavar="LOG", help="of a profiled run of this file: use no phone")
+    parser.add_argument("--log", type=Path, metavar="LOG", help="use no phone: read this log of a profiled run")
     parser.add_argument("--by", choices=("layer", "part"), default="layer", help="rows of the table (default: layer)")
     add_phone_arguments(parser)
     add_runner_arguments(parser)
-    parser.add_argument("--cores", default=default.cores, help="as for `android bench` (default: %(default)s)")
-    parser.add_argument("--threads", type=positive_int, default=default.threads, help="(default: %(default)s)")
-    parser.add_argument("--turns", type=positive_int, default=DEFAULT_TURNS, help="of each kind (default: %(default)s)")
-    parser.add_argument("--runs", type=positive_int, default=default.runs, help="in a turn (default: %(default)s)")
-    parser.add_argument("--xnnpack", choices=list(_XNNPACK), default="on", help="(default: %(default)s)")
-    parser.add_argument(
-        "--accept", action="append", default=[], choices=ACCEPTABLE, metavar="DOUBT", help="as for `android bench`"
+    add = parser.add_argument
+    add("--cores", default=default.cores, help=CORES_HELP)
+    add("--threads", type=positive_int, default=default.threads, help=THREADS_HELP)
+    add(
+        "--turns",
+        type=positive_int,
+        default=DEFAULT_TURNS,
+        metavar="N",
+        help="turns with the profiler, and as many without (default: %(default)s)",
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="for files")
+    add("--runs", type=positive_int, default=default.runs, metavar="N", help=RUNS_HELP)
+    add("--xnnpack", choices=list(XNNPACK), default="on", help=XNNPACK_HELP)
+    add("--gpu", action="store_true", help=argparse.SUPPRESS)  # of `bench`, and refused here with the reason
+    add("--accept", action="append", default=[], choices=ACCEPTABLE, metavar="DOUBT", help=ACCEPT_HELP)
+    add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help=OUTPUT_HELP)
     add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Profiles on one phone after another, writes and prints."""
+    if args.gpu:
+        raise SessionError(
+            "--gpu cannot be profiled: rows of a GPU cannot be brought back to layers; `android bench --gpu` measures "
+            "the whole file there, and without --gpu its profile is the CPU's"
+        )
     (file,) = read_model_files([args.file])
     if args.log is not None:
         return _run_log(args)
@@ -72,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
             failed = True
             logger.error("error: %s: %s", serial, error)
     if results:
-        write_text_atomically(args.output / PAGE_FILE, make_profile_page(results))
-        logger.info("page: %s", args.output / PAGE_FILE)
+        logger.info("page: %s", write_profile_page(args.output))
     if args.json:
         print_json(results)
     else:
@@ -91,7 +104,7 @@ def _profile_one(args: argparse.Namespace, adb: Any, serial: str, file: ModelFil
         threads=args.threads,
         cores=args.cores,
         runs=args.runs,
-        xnnpack=_XNNPACK[args.xnnpack],
+        xnnpack=XNNPACK[args.xnnpack],
         accepted=tuple(dict.fromkeys(args.accept)),
     )
     device = Device(adb, serial)
@@ -122,6 +135,7 @@ def _run_log(args: argparse.Namespace) -> int:
 def _describe_result(args: argparse.Namespace, result: ProfileResult) -> str:
     lines = [f"{name_phone(result.phone)}: {describe_how(result.phone, result.how)}"]
     lines += [f"not trustworthy: {reason}" for reason in result.reasons]
+    lines += [f"note: {text}" for text in describe_trust(result.verdict, result.how)]
     lines.append(f"{result.file}: {format_ms(result.latency_ms)} ms a run without the profiler\n")
     return "\n".join([*lines, *_describe_profile(args, result.profile)])
 

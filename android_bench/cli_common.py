@@ -14,15 +14,27 @@ from nasfpn_lite.android_bench.session_options import (
 )
 from nasfpn_lite.android_bench.topology import CLUSTER_NAMES
 from nasfpn_lite.cli.common import positive_int
+from nasfpn_lite.errors import UserError
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.adb import Adb
     from nasfpn_lite.android_bench.device import Device
-    from nasfpn_lite.android_bench.runners import Runner
+    from nasfpn_lite.android_bench.runners import Runner, RunnerError
 
 AUTO = "auto"
 RUNNERS = (AUTO, "benchmark_model", "nasfpn_runner")
-_XNNPACK = {"on": True, "off": False, "runner": None}
+XNNPACK = {"on": True, "off": False, "runner": None}
+
+# Of options that several verbs have.
+CORES_HELP = f"cores to run on: {', '.join(CLUSTER_NAMES)}, or a mask in hex (default: %(default)s)"
+THREADS_HELP = "threads of the runner (default: %(default)s)"
+RUNS_HELP = "fewest runs in a turn (default: %(default)s)"
+XNNPACK_HELP = (
+    "let XNNPACK run what it can; `runner` leaves that to the runner, since some builds know no such switch (default: "
+    "%(default)s)"
+)
+ACCEPT_HELP = f"take figures in spite of a doubt: {', '.join(ACCEPTABLE)}; repeatable, and named in the record"
+OUTPUT_HELP = "folder for JSON files and the page (default: %(default)s)"
 
 logger = logging.getLogger(__name__)
 
@@ -53,45 +65,77 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what becomes of `SessionOptions`, and where results go."""
     default = SessionOptions()
     add = parser.add_argument
-    add("--cores", default=default.cores, help=f"{', '.join(CLUSTER_NAMES)} or a mask in hex (default: %(default)s)")
-    add("--threads", type=positive_int, default=default.threads, help="of the runner (default: %(default)s)")
+    add("--cores", default=default.cores, help=CORES_HELP)
+    add("--threads", type=positive_int, default=default.threads, help=THREADS_HELP)
     add(
         "--rounds",
         type=positive_int,
         default=DEFAULT_ROUNDS,
-        help=f"turns of each file, at least {LEAST_ROUNDS} (default: %(default)s)",
+        metavar="N",
+        help=f"how often each file has its turn, at least {LEAST_ROUNDS} (default: %(default)s)",
     )
-    add("--runs", type=positive_int, default=default.runs, help="in a turn, at least (default: %(default)s)")
-    add("--warmup-runs", type=int, default=default.warmup_runs, metavar="N", help="before them (default: %(default)s)")
-    add("--min-seconds", type=float, default=default.min_s, help="of a turn's runs (default: %(default)s)")
-    add("--max-seconds", type=float, default=default.max_s, help="no run begins after them (default: %(default)s)")
-    add(
-        "--xnnpack",
-        choices=list(_XNNPACK),
-        default="on",
-        help="`runner` says nothing to the runner: some builds know no such switch (default: %(default)s)",
-    )
+    add("--runs", type=positive_int, default=default.runs, metavar="N", help=RUNS_HELP)
+    _add_times(parser, default)
+    add("--xnnpack", choices=list(XNNPACK), default="on", help=XNNPACK_HELP)
     add("--gpu", action="store_true", help="run on the GPU what it can; benchmark_model for Android alone knows how")
-    add("--cool-below", type=float, default=default.cool_below_c, metavar="C", help="of skin and battery, in °C")
-    add("--wait-minutes", type=float, default=default.patience_s / 60, help="for a cool, quiet phone, at most")
-    add("--repeats", type=int, default=default.repeats, metavar="N", help="rounds to discard before giving up")
-    add(
-        "--accept",
-        action="append",
-        default=[],
-        choices=ACCEPTABLE,
-        metavar="DOUBT",
-        help=f"take figures in spite of a doubt: {', '.join(ACCEPTABLE)}; repeatable, and named in the record",
-    )
+    add("--accept", action="append", default=[], choices=ACCEPTABLE, metavar="DOUBT", help=ACCEPT_HELP)
     add(
         "--min-coverage",
         type=float,
-        default=0.0,
+        default=default.min_coverage,
         metavar="SHARE",
-        help="fail if delegates, or with --gpu the GPU, run less of the operators",
+        help="fail if delegates, or with --gpu the GPU, run less of the operators than this, 0 to 1 (default: "
+        "%(default)g)",
     )
-    add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help="(default: %(default)s)")
+    add("-o", "--output", type=Path, default=Path("android_results"), metavar="DIR", help=OUTPUT_HELP)
     add("--restart", action="store_true", help="drop the journal of an unfinished session instead of going on with it")
+
+
+def _add_times(parser: argparse.ArgumentParser, default: SessionOptions) -> None:
+    """Adds how long a turn lasts, and how long to wait for the phone."""
+    add = parser.add_argument
+    add(
+        "--warmup-runs",
+        type=int,
+        default=default.warmup_runs,
+        metavar="N",
+        help="fewest runs before those of a turn (default: %(default)s)",
+    )
+    add(
+        "--min-seconds",
+        type=float,
+        default=default.min_s,
+        metavar="S",
+        help="go on with a turn's runs for so long at least (default: %(default)g)",
+    )
+    add(
+        "--max-seconds",
+        type=float,
+        default=default.max_s,
+        metavar="S",
+        help="begin no run of a turn later (default: %(default)g)",
+    )
+    add(
+        "--cool-below",
+        type=float,
+        default=default.cool_below_c,
+        metavar="C",
+        help="begin a round when skin and battery are below so many °C (default: %(default)g)",
+    )
+    add(
+        "--wait-minutes",
+        type=float,
+        default=default.patience_s / 60,
+        metavar="MIN",
+        help="longest wait for a cool, quiet phone (default: %(default)g)",
+    )
+    add(
+        "--repeats",
+        type=int,
+        default=default.repeats,
+        metavar="N",
+        help="rounds that may be discarded before the session gives up (default: %(default)s)",
+    )
 
 
 def to_options(args: argparse.Namespace) -> SessionOptions:
@@ -104,7 +148,7 @@ def to_options(args: argparse.Namespace) -> SessionOptions:
         warmup_runs=args.warmup_runs,
         min_s=args.min_seconds,
         max_s=args.max_seconds,
-        xnnpack=_XNNPACK[args.xnnpack],
+        xnnpack=XNNPACK[args.xnnpack],
         gpu=args.gpu,
         cool_below_c=args.cool_below,
         patience_s=60 * args.wait_minutes,
@@ -162,10 +206,26 @@ def find_runner(args: argparse.Namespace, device: "Device") -> "Runner":
     except RunnerError as error:
         if args.runner != AUTO or gpu:
             raise
-        logger.info(
-            "%s: the project's own runner measures, since there is no benchmark_model: %s", device.serial, error
-        )
-        return find_own_runner(abi)
+        return _find_substitute(device.serial, abi, error)
+
+
+def _find_substitute(serial: str, abi: str, missing: "RunnerError") -> "Runner":
+    """Finds the project's own runner where there is no benchmark_model.
+
+    Raises:
+        RunnerError: It cannot be had either; with what to do for both.
+    """
+    from nasfpn_lite.android_bench.runners import NoBenchmarkBinaryError, RunnerError, find_own_runner
+
+    try:
+        own = find_own_runner(abi)
+    except UserError as error:
+        raise RunnerError(f"there is nothing to measure with: {missing}\n{error}") from error
+    if isinstance(missing, NoBenchmarkBinaryError):
+        logger.info("%s: no benchmark_model found; using %s", serial, own.name)
+    else:
+        logger.info("%s: using %s: %s", serial, own.name, missing)
+    return own
 
 
 def _check_binary(path: Path | None, runner: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nasfpn_lite.android_bench.cli_common import find_runner, list_serials, open_adb, to_options
 from nasfpn_lite.android_bench.cooling import Pace, SessionStopped
-from nasfpn_lite.android_bench.fleet import Outcome, Place, measure_fleet, reserve_phone
+from nasfpn_lite.android_bench.fleet import EXIT_NOT_TRUSTWORTHY, Outcome, Place, measure_fleet, reserve_phone
 from nasfpn_lite.android_bench.record_files import AnyResult
 from nasfpn_lite.android_bench.session import Control
 from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
@@ -63,8 +63,17 @@ def report_errors(outcomes: Sequence[Outcome]) -> None:
         if outcome.kept_rounds:
             kept = outcome.kept_rounds
             logger.info("%s: whole rounds kept: %d; the same command goes on there", outcome.serial, kept)
+    if _share_a_computer(outcomes):
+        logger.warning("simulated phones share this computer's cores: measure one at a time, with -s SERIAL")
     if any(outcome.interrupted for outcome in outcomes):
         logger.error("interrupted")
+
+
+def _share_a_computer(outcomes: Sequence[Outcome]) -> bool:
+    """Whether phones that are no phones were measured at once, and figures came out that cannot be trusted."""
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
+    doubtful = any(outcome.exit_code == EXIT_NOT_TRUSTWORTHY for outcome in outcomes)
+    return doubtful and sum(result.phone.simulated for result in results) > 1
 
 
 def check_only_once(device: "Device", owners: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nasfpn_lite.android_bench.page_parts import base_names
 from nasfpn_lite.android_bench.records import FileFigures, Interval, Round, SessionResult
 from nasfpn_lite.benchmarks.statistics import CONFIDENCE, Estimate, estimate_median
 from nasfpn_lite.errors import UserError
@@ -28,6 +29,7 @@ class FileRatio:
             is its interval, where a file's figures are not trustworthy.
         coverage: The interval's probability to cover the true ratio.
         winner: The faster file; None where no difference is shown.
+        text: All of it in words, with the files' names as short as tells them apart.
     """
 
     first: str
@@ -52,15 +54,24 @@ def compare_rounds(result: SessionResult, first: int, second: int) -> FileRatio:
     estimate = estimate_median(pairs)
     winner = find_winner(estimate)
     ends = estimate.low, estimate.high
-    return FileRatio(
-        *names, len(pairs), estimate.median, ends, estimate.coverage, winner, _describe(names, estimate, winner)
-    )
+    every = base_names([file.file for file in result.files])
+    text = _describe((every[first], every[second]), estimate, winner)
+    return FileRatio(*names, len(pairs), estimate.median, ends, estimate.coverage, winner, text)
 
 
 def compare_all(result: SessionResult) -> tuple[FileRatio, ...]:
     """Compares each file of a session with each later one."""
     count = len(result.files)
     return tuple(compare_rounds(result, i, j) for i in range(count) for j in range(i + 1, count))
+
+
+def compare_to_fastest(result: SessionResult) -> tuple[FileRatio, ...]:
+    """Compares the fastest file of a session with each other one, those left out whose figures are not trustworthy."""
+    medians = {index: file.latency_ms_p50 for index, file in enumerate(result.files) if file.latency_ms_p50 is not None}
+    if not medians:
+        return ()
+    fastest = min(medians, key=lambda index: medians[index] or 0.0)
+    return tuple(compare_rounds(result, fastest, index) for index in medians if index != fastest)
 
 
 def pair_rounds(rounds: Sequence[Round], first: int, second: int) -> list[float]:
@@ -81,7 +92,7 @@ def find_winner(ratio: Estimate) -> Winner | None:
 def _describe(names: tuple[str, str], ratio: Estimate, winner: Winner | None) -> str:
     interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
     if winner is None:
-        few = f"; {ratio.coverage:.0%} is too little: take more rounds" if ratio.coverage < CONFIDENCE else ""
+        few = f"; {ratio.coverage:.0%} is too little: take more --rounds" if ratio.coverage < CONFIDENCE else ""
         return f"no difference shown: {names[0]} takes {ratio.median:.3f} of the time of {names[1]} ({interval}{few})"
     fast, slow = names if winner == "first" else names[::-1]
     gain = 1 / ratio.median if winner == "first" else ratio.median
@@ -95,7 +106,7 @@ def find_slow_int8(result: SessionResult) -> tuple[str, ...]:
     """
     if result.how.gpu:
         return ()
-    warnings = []
+    warnings, names = [], base_names([file.file for file in result.files])
     for floating in _find_trusted(result, "float"):
         for integer in _find_trusted(result, "int8"):
             if not _is_same_work(result.files[floating], result.files[integer]):
@@ -104,8 +115,8 @@ def find_slow_int8(result: SessionResult) -> tuple[str, ...]:
             gain = ratio.latency_ratio or math.inf
             if gain < LEAST_INT8_GAIN:
                 warnings.append(
-                    f"{ratio.second} (int8) is only {gain:.2f} times as fast as {ratio.first} (float), expected at "
-                    f"least {LEAST_INT8_GAIN:g}: look with `nasfpn-lite inspect` for operators outside int8 or XNNPACK"
+                    f"{names[integer]} (int8) is only {gain:.2f} times as fast as {names[floating]} (float), expected "
+                    f"at least {LEAST_INT8_GAIN:g}: `nasfpn-lite inspect` names operators outside int8 or XNNPACK"
                 )
     return tuple(warnings)
 

@@ -77,7 +77,7 @@ def find_spread(turns: Sequence[Turn], accepted: Collection[str] = ()) -> list[s
     if width > WIDEST_TRUSTED_INTERVAL and SPREAD not in accepted:
         return [
             f"the rounds differ: the median's interval is {width:.0%} of the median wide, more than "
-            f"{WIDEST_TRUSTED_INTERVAL:.0%}; close other apps, let the phone rest, take more rounds"
+            f"{WIDEST_TRUSTED_INTERVAL:.0%}; close other apps, let the phone rest, take more --rounds"
         ]
     return []
 

@@ -1,7 +1,7 @@
 """What pages and tables say of a phone, of how it was measured and of its figures."""
 
 from nasfpn_lite.android_bench.conditions import Conditions
-from nasfpn_lite.android_bench.records import FileFigures, HowMeasured, Phone
+from nasfpn_lite.android_bench.records import FileFigures, HowMeasured, Phone, Verdict
 
 SIMULATED = "simulated"
 SIMULATED_NOTE = "This is a simulated phone: its figures show that the harness works, and nothing about any phone."
@@ -30,6 +30,19 @@ def describe_accepted(how: HowMeasured) -> list[str]:
     if not how.accepted:
         return []
     return [f"Figures are given in spite of these doubts, if they came up: {', '.join(how.accepted)}"]
+
+
+def describe_verdict(verdict: Verdict, how: HowMeasured) -> str:
+    """Returns a verdict for people: one that the user bought with doubts names them."""
+    if verdict != "trustworthy" or not how.accepted:
+        return verdict
+    return f"trustworthy but for what was accepted: {', '.join(how.accepted)}"
+
+
+def describe_trust(verdict: Verdict, how: HowMeasured) -> list[str]:
+    """Says for what the figures are not to be trusted all the same; nothing where nothing was accepted, or none are."""
+    text = describe_verdict(verdict, how)
+    return [] if text == verdict else [f"figures are {text}"]
 
 
 def list_conditions(state: Conditions) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from nasfpn_lite.android_bench.layers import KINDS, LayerTime, sum_parts
 from nasfpn_lite.android_bench.page_parts import paragraphs, table, warnings
@@ -15,13 +15,25 @@ from nasfpn_lite.android_bench.page_words import (
     name_phone,
     to_words,
 )
-from nasfpn_lite.android_bench.profile_record import LayerProfile, ProfileResult
+from nasfpn_lite.android_bench.profile_record import PROFILE_SCHEMA, LayerProfile, ProfileResult, read_profile
+from nasfpn_lite.android_bench.record_files import read_folder
 from nasfpn_lite.benchmarks.report_charts import Bar, draw_bars
 from nasfpn_lite.benchmarks.report_page import fill_page
+from nasfpn_lite.files import write_text_atomically
 
+PAGE_FILE = "profile.html"
 _VALUE_WIDTH = 160
 _LONGEST_LABEL = 28
 _OPERATORS = 30  # of the slowest, in the table
+
+
+def write_profile_page(folder: Path) -> Path:
+    """Writes the page of all profiles that lie in a folder, the latest first; returns its path."""
+    path = folder / PAGE_FILE
+    results = read_folder(folder, [PROFILE_SCHEMA], read_profile)
+    results.sort(key=lambda result: result.origin.finished, reverse=True)
+    write_text_atomically(path, make_profile_page(results))
+    return path
 
 
 def make_profile_page(results: Sequence[ProfileResult]) -> str:

@@ -12,6 +12,7 @@ from nasfpn_lite.android_bench.layers import name_layers
 from nasfpn_lite.android_bench.model_files import ModelFile
 from nasfpn_lite.android_bench.op_profile import OperatorTime, parse_profile
 from nasfpn_lite.android_bench.origin import now_utc, read_commit, read_versions
+from nasfpn_lite.android_bench.page_words import format_ms
 from nasfpn_lite.android_bench.profile_record import (
     PROFILE_SCHEMA,
     PROFILE_VERSION,
@@ -19,9 +20,9 @@ from nasfpn_lite.android_bench.profile_record import (
     ProfileResult,
     make_layer_profile,
 )
-from nasfpn_lite.android_bench.records import HowMeasured, Origin
-from nasfpn_lite.android_bench.session import look_at_phone
-from nasfpn_lite.android_bench.session_options import SessionError, SessionOptions
+from nasfpn_lite.android_bench.records import Origin
+from nasfpn_lite.android_bench.session import how_measured, look_at_phone
+from nasfpn_lite.android_bench.session_options import SPREAD, SessionError, SessionOptions
 
 if TYPE_CHECKING:
     from nasfpn_lite.android_bench.device import Device
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TURNS = 3
 MOST_UNMATCHED = 0.1  # of the time: beyond, sums of layers mean little
+# A run takes longer than its rows: calls, the edges of delegates. In logs of quiet turns of both runners that was up to
+# a seventh of it, in the smallest models less than a tenth of a millisecond; a quarter leaves room for unlike turns.
+MOST_APART, MOST_APART_MS = 0.25, 0.1
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,15 @@ def measure_profile(
     doubts = find_doubts(start.before, read_conditions(device, watched=start.cores), cores=start.cores)
     profile = make_layer_profile(measured.rows, layered)
     reasons = tuple(doubt.text for doubt in doubts if doubt.code not in options.accepted) + find_gaps(profile)
+    if SPREAD not in options.accepted:
+        reasons += find_discord(measured.latency_ms, profile.total_ms)
     return ProfileResult(
         schema=PROFILE_SCHEMA,
         version=PROFILE_VERSION,
         origin=Origin(read_versions(device.adb.read_version(), runner.hash_files()), read_commit(), started, now_utc()),
         phone=start.phone,
-        how=_how(runner, options, turns),
+        # It waits for no phone, discards nothing, and asks for no share of delegates.
+        how=replace(how_measured(runner.name, options), rounds=turns, patience_s=None, repeats=None, min_coverage=None),
         verdict="not trustworthy" if reasons else "trustworthy",
         reasons=reasons,
         file=file.name,
@@ -85,34 +92,29 @@ def find_gaps(profile: LayerProfile) -> tuple[str, ...]:
     return (f"{share:.0%} of the time is in rows that belong to no layer surely",)
 
 
-def _how(runner: "Runner", options: SessionOptions, turns: int) -> HowMeasured:
-    return HowMeasured(
-        runner=runner.name,
-        threads=options.threads,
-        xnnpack=options.xnnpack,
-        runs=options.runs,
-        warmup_runs=options.warmup_runs,
-        min_s=options.min_s,
-        rounds=turns,
-        accepted=options.accepted,
+def find_discord(latency_ms: float, rows_ms: float) -> tuple[str, ...]:
+    """Says where turns without the profiler and rows of turns with it are not of the same run; nothing if they are.
+
+    Args:
+        latency_ms: Of a run without the profiler.
+        rows_ms: Sum of all rows.
+    """
+    if abs(latency_ms - rows_ms) <= MOST_APART * latency_ms + MOST_APART_MS:
+        return ()
+    return (
+        f"the rows add up to {format_ms(rows_ms)} ms, a run without the profiler takes {format_ms(latency_ms)} ms, "
+        f"which differ by more than {MOST_APART:.0%}: so something held up some turns; close other apps, let the phone "
+        "rest, take more --turns",
     )
 
 
 def _take_turns(
     device: "Device", runner: "Runner", file: ModelFile, options: SessionOptions, *, mask: str, turns: int
 ) -> Turns:
-    from nasfpn_lite.android_bench.runners import RunSettings
-    from nasfpn_lite.android_bench.turns import find_hint
+    from nasfpn_lite.android_bench.turns import find_hint, make_settings
     from nasfpn_lite.android_bench.workspace import Workspace
 
-    plain = RunSettings(
-        threads=options.threads,
-        runs=options.runs,
-        warmup_runs=options.warmup_runs,
-        min_s=options.min_s,
-        max_s=options.max_s,
-        xnnpack=options.xnnpack,
-    )
+    plain = make_settings(options)
     latencies: list[float] = []
     profiles: list[tuple[OperatorTime, ...]] = []
     with Workspace(device) as workspace:

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import logging
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nasfpn_lite.android_bench.checked_json import RecordError, parse_record, to_json_data
 from nasfpn_lite.android_bench.records import SCHEMA, VERSION, SessionResult
@@ -12,6 +14,10 @@ from nasfpn_lite.android_bench.sustained_record import SUSTAINED_SCHEMA, SUSTAIN
 from nasfpn_lite.files import write_text_atomically
 
 AnyResult = SessionResult | SustainedResult
+
+_Record = TypeVar("_Record")
+
+logger = logging.getLogger(__name__)
 
 _KINDS: dict[str, tuple[type[AnyResult], int]] = {
     SCHEMA: (SessionResult, VERSION),
@@ -55,6 +61,30 @@ def read_record(path: Path) -> AnyResult:
         return check_record(data)
     except RecordError as error:
         raise RecordError(f"{path}: {error.path}", error.problem) from error
+
+
+def read_folder(folder: Path, schemas: Collection[str], read: Callable[[Path], _Record]) -> list[_Record]:
+    """Reads the records of a folder for a page; a damaged one is left out with a warning."""
+    found = []
+    for path in list_records(folder, schemas):
+        try:
+            found.append(read(path))
+        except RecordError as error:
+            logger.warning("left out of the page: %s", error)
+    return found
+
+
+def list_records(folder: Path, schemas: Collection[str]) -> list[Path]:
+    """Returns the files of a folder that hold records of these schemas, or are damaged; other JSON may lie there."""
+    return [path for path in sorted(folder.glob("*.json")) if _may_be_record(path, schemas)]
+
+
+def _may_be_record(path: Path, schemas: Collection[str]) -> bool:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return True
+    return isinstance(data, dict) and data.get("schema") in tuple(schemas)  # it may be unhashable
 
 
 def to_file_stem(serial: str) -> str:

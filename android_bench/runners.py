@@ -22,6 +22,10 @@ class RunnerError(UserError):
     """There is no program to measure with, or it cannot do what is asked."""
 
 
+class NoBenchmarkBinaryError(RunnerError):
+    """There is no benchmark_model, and the user named none."""
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """What one start of a runner does; the defaults are those of benchmark_model.
@@ -165,13 +169,14 @@ def find_benchmark_binary(path: Path | None, abi: str) -> Runner:
         path: The program; None for the one that litert-cli downloaded.
 
     Raises:
+        NoBenchmarkBinaryError: None was named, and none was downloaded.
         RunnerError: It is not there, or the phone cannot start it.
         ElfError: It is no program.
     """
     if path is None:
         path = BINARY_CACHE.expanduser() / abi / "benchmark_model"
         if not path.is_file():
-            raise RunnerError(
+            raise NoBenchmarkBinaryError(
                 f"expected benchmark_model for {abi} in {path}, but it is not there: download it from {DOWNLOAD_PAGE} "
                 "and name it with --benchmark-binary, or use the project's own runner"
             )

@@ -11,6 +11,14 @@ DEFAULT_ROUNDS = 6  # the fewest with a 95 % interval
 SPREAD = "spread"  # a doubt about a file's figures, not about the phone
 ACCEPTABLE = (*DOUBT_CODES, SPREAD)
 
+# Options of the command line that are not called as the fields are: name, and how much of the field is 1 of it.
+_OPTIONS = {
+    "min_s": ("--min-seconds", 1.0),
+    "max_s": ("--max-seconds", 1.0),
+    "cool_below_c": ("--cool-below", 1.0),
+    "patience_s": ("--wait-minutes", 60.0),
+}
+
 
 class SessionError(UserError):
     """Options that no session can have, or a file that cannot be measured."""
@@ -51,26 +59,31 @@ class SessionOptions:
 
     def __post_init__(self) -> None:
         if self.rounds < LEAST_ROUNDS:
-            raise SessionError(f"expected at least {LEAST_ROUNDS} rounds, got {self.rounds}: fewer show no spread")
+            raise SessionError(f"expected --rounds of at least {LEAST_ROUNDS}, got {self.rounds}: fewer show no spread")
         self._check_floats()
         for name in ("threads", "runs", "max_s"):
             if getattr(self, name) <= 0:
-                raise SessionError(f"expected {name} above 0, got {getattr(self, name)}")
+                raise self._refuse(name, "{} above 0")
         for name in ("warmup_runs", "min_s", "patience_s", "repeats"):
             if getattr(self, name) < 0:
-                raise SessionError(f"expected {name} of at least 0, got {getattr(self, name)}")
+                raise self._refuse(name, "{} of at least 0")
         if not 0 <= self.min_coverage <= 1:
-            raise SessionError(f"expected a coverage of 0 to 1, got {self.min_coverage}: 1 is every operator")
+            raise self._refuse("min_coverage", "{} of 0 (nothing is asked) to 1 (every operator)")
         unknown = [code for code in self.accepted if code not in ACCEPTABLE]
         if unknown:
-            raise SessionError(f"cannot accept {', '.join(unknown)}: expected of {', '.join(ACCEPTABLE)}")
+            raise SessionError(f"--accept cannot take {', '.join(unknown)}: expected of {', '.join(ACCEPTABLE)}")
 
     def _check_floats(self) -> None:
         for name in ("min_s", "max_s", "cool_below_c", "patience_s", "min_coverage"):
             if not math.isfinite(getattr(self, name)):
-                raise SessionError(f"expected a finite {name}, got {getattr(self, name)}")
+                raise self._refuse(name, "a finite {}")
         if self.min_s > self.max_s > 0:
-            raise SessionError(f"expected min_s of at most max_s, {self.max_s:g} s, got {self.min_s:g}")
+            raise self._refuse("min_s", f"{{}} of at most --max-seconds, {self.max_s:g}")
+
+    def _refuse(self, name: str, wanted: str) -> SessionError:
+        """Returns the error of a field, by the name and in the unit of its option."""
+        option, unit = _OPTIONS.get(name, (f"--{name.replace('_', '-')}", 1))
+        return SessionError(f"expected {wanted.format(option)}, got {getattr(self, name) / unit:g}")
 
     @property
     def turn_timeout_s(self) -> float:

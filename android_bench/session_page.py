@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from nasfpn_lite.android_bench.compare_files import FileRatio, compare_all, find_slow_int8
 from nasfpn_lite.android_bench.page_parts import base_names, paragraphs, shorten, table, warnings
@@ -9,6 +10,7 @@ from nasfpn_lite.android_bench.page_words import (
     SIMULATED_NOTE,
     describe_accepted,
     describe_how,
+    describe_verdict,
     format_memory,
     format_ms,
     label_runner,
@@ -17,13 +19,25 @@ from nasfpn_lite.android_bench.page_words import (
     number,
     to_words,
 )
-from nasfpn_lite.android_bench.record_files import AnyResult
-from nasfpn_lite.android_bench.records import FileFigures, Phone, SessionResult
+from nasfpn_lite.android_bench.record_files import AnyResult, read_folder, read_record
+from nasfpn_lite.android_bench.records import SCHEMA, FileFigures, SessionResult
 from nasfpn_lite.android_bench.sustained_page import render_curves, render_drifts
+from nasfpn_lite.android_bench.sustained_record import SUSTAINED_SCHEMA
 from nasfpn_lite.benchmarks.report_charts import Bar, draw_bars
 from nasfpn_lite.benchmarks.report_page import fill_page
+from nasfpn_lite.files import write_text_atomically
 
+PAGE_FILE = "latency.html"
 _VALUE_WIDTH = 280
+
+
+def write_page(folder: Path) -> Path:
+    """Writes the page of all sessions and sustained runs that lie in a folder, the latest first; returns its path."""
+    path = folder / PAGE_FILE
+    results = read_folder(folder, [SCHEMA, SUSTAINED_SCHEMA], read_record)
+    results.sort(key=lambda result: result.origin.finished, reverse=True)
+    write_text_atomically(path, make_page(results))
+    return path
 
 
 def make_page(results: Sequence[AnyResult]) -> str:
@@ -83,20 +97,20 @@ def _render_table(result: SessionResult) -> str:
     figures = ("file", "ms (median)", "interval, ms", "p90, ms", "runner", "verdict")
     more = ("file", "numbers", "init, ms", "memory, MB", "file, MB", "operators in delegates")
     names = base_names([file.file for file in result.files])
-    rows = [[name, *_to_row(result.phone, file)] for name, file in zip(names, result.files, strict=True)]
+    rows = [[name, *_to_row(result, file)] for name, file in zip(names, result.files, strict=True)]
     others = [[name, *_to_second_row(file)] for name, file in zip(names, result.files, strict=True)]
     notes = ("Numbers: what most multiply-adds compute with.", "Memory: the runner's peak; with + its growth instead.")
     return table(figures, rows) + table(more, others) + paragraphs([" ".join(notes)])
 
 
-def _to_row(phone: Phone, file: FileFigures) -> list[str]:
+def _to_row(result: SessionResult, file: FileFigures) -> list[str]:
     interval = file.latency_ms_ci
     return [
         "–" if file.latency_ms_p50 is None else format_ms(file.latency_ms_p50),
         "–" if interval is None else f"{format_ms(interval[0])} to {format_ms(interval[1])} ({file.ci_coverage:.1%})",
         "–" if file.latency_ms_p90 is None else f"{format_ms(file.latency_ms_p90)} (of {file.p90_of})",
-        label_runner(phone, file.runner),
-        file.verdict if not file.reasons else f"{file.verdict}: {'; '.join(file.reasons)}",
+        label_runner(result.phone, file.runner),
+        "; ".join([describe_verdict(file.verdict, result.how), *file.reasons]),
     ]
 
 

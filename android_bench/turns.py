@@ -75,8 +75,7 @@ class Bench:
             SessionError: It cannot be run.
             DeviceLostError, AdbTimeoutError: The phone went away, or the runner did not end.
         """
-        options = self._options
-        settings = self._settings(runs=options.runs, warmup_runs=options.warmup_runs, min_s=options.min_s)
+        settings = make_settings(self._options)
         log, result = self._run(index, settings)
         timings = log.timings
         texts = self._read_left()
@@ -117,7 +116,8 @@ class Bench:
         return percentile(parse_latencies(texts.get("latencies", "")), 90)
 
     def _warm_up(self, index: int) -> Coverage:
-        settings = replace(self._settings(runs=1, warmup_runs=1, min_s=0.0), profile=True)
+        settings = make_settings(replace(self._options, runs=1, warmup_runs=1, min_s=0.0))
+        settings = replace(settings, profile=True)
         _, result = self._run(index, settings)
         try:
             operators = parse_profile(result.stdout)
@@ -139,19 +139,6 @@ class Bench:
             raise SessionError(f"{name}: {error}") from error
         return Coverage(
             found.delegates, found.nodes, found.delegated_nodes, found.partitions, found.share, describe(found)
-        )
-
-    def _settings(self, *, runs: int, warmup_runs: int, min_s: float) -> RunSettings:
-        options = self._options
-        return RunSettings(
-            threads=options.threads,
-            runs=runs,
-            warmup_runs=warmup_runs,
-            min_s=min_s,
-            max_s=options.max_s,
-            warmup_min_s=min(WARMUP_MIN_S, min_s),
-            xnnpack=options.xnnpack,
-            gpu=options.gpu,
         )
 
     def _run(self, index: int, settings: RunSettings) -> tuple[BenchLog, "ShellResult"]:
@@ -178,6 +165,20 @@ class Bench:
             remotes = workspace.push_all({**self._runner.files, **models}, executables=self._runner.executables)
             self._remote = remotes[-len(models) :]
         return workspace
+
+
+def make_settings(options: SessionOptions) -> RunSettings:
+    """Returns what a session's options ask of one start of the runner."""
+    return RunSettings(
+        threads=options.threads,
+        runs=options.runs,
+        warmup_runs=options.warmup_runs,
+        min_s=options.min_s,
+        max_s=options.max_s,
+        warmup_min_s=min(WARMUP_MIN_S, options.min_s),
+        xnnpack=options.xnnpack,
+        gpu=options.gpu,
+    )
 
 
 def _check_gpu(name: str, log: str, least_share: float) -> None:

@@ -28,6 +28,10 @@ class FakeRunnerError(UserError):
     """As runners.RunnerError."""
 
 
+class FakeNoBenchmarkBinaryError(FakeRunnerError):
+    """As runners.NoBenchmarkBinaryError."""
+
+
 @dataclass(frozen=True)
 class FakeListedDevice:
     serial: str
@@ -50,6 +54,7 @@ class FakeBench:
 
     latency_ms: Callable[[str, str, int], float] = staticmethod(lambda serial, name, turn: 10.0 + turn % 3 / 100)
     log: list[tuple[str, str]] = []  # one for all
+    has_no_benchmark_binary = False
 
     def __init__(self, device, files, runner, options, mask):
         self.serial, self.files, self.mask, self.runner = device.serial, files, mask, runner
@@ -97,6 +102,8 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
     def find_benchmark_binary(path, abi):
         if path == Path("for_another_abi"):
             raise FakeRunnerError(f"expected a benchmark_model for {abi}, the phone's processor, got another")
+        if path is None and FakeBench.has_no_benchmark_binary:
+            raise FakeNoBenchmarkBinaryError("a long text: download it")
         return FakeRunner("benchmark_model", abi)
 
     contents = {
@@ -104,6 +111,7 @@ def make_modules(phones: Mapping[str, FakePhone | str]) -> dict[str, types.Modul
         "device": {"Device": find_device},
         "runners": {
             "RunnerError": FakeRunnerError,
+            "NoBenchmarkBinaryError": FakeNoBenchmarkBinaryError,
             "find_benchmark_binary": find_benchmark_binary,
             "find_own_runner": lambda abi: FakeRunner("nasfpn_runner", abi),
         },

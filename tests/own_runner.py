@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import pytest
 
-from nasfpn_lite.android_bench.build_runner import TARGETS, build_runner
+from nasfpn_lite.android_bench.build_inputs import TARGETS
+from nasfpn_lite.android_bench.build_runner import build_runner
 from nasfpn_lite.android_bench.runners import RunnerError
 
 

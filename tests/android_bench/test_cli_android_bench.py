@@ -49,12 +49,41 @@ def test_bench_as_json(phones, capsys):
     (phone,) = json.loads(capsys.readouterr().out)["phones"]
     assert (phone["serial"], phone["error"]) == ("A", None)
     assert phone["result"]["files"][0]["runner"] == "benchmark_model"
+    assert phone["ratios"] == []
     assert read_record(Path(phone["file"])).files[0].latency_ms_p50 == phone["result"]["files"][0]["latency_ms_p50"]
 
 
 def test_an_interval_of_less_than_95_percent_says_so():
     assert "10.00-10.00 (94%)" in describe_result(make_result([10.0] * 5))
     assert "%)" not in describe_result(make_result([10.0] * 6))
+
+
+def test_many_files_are_held_against_the_fastest(phones, monkeypatch, capsys):
+    Path("sub").mkdir()
+    for name in "cdef":
+        Path("sub", f"{name}.tflite").write_bytes(Path("a.tflite").read_bytes())
+    files = ["a.tflite", "b.tflite", *(f"sub/{name}.tflite" for name in "cdef")]
+    slow = {name: 10.0 + 3 * abs(place - 2) for place, name in enumerate(files)}  # sub/c is the fastest
+    monkeypatch.setattr(FakeBench, "latency_ms", staticmethod(lambda serial, name, turn: slow[name]))
+    assert run("bench", *files, *QUICK, "-s", "A") == 0
+    out = capsys.readouterr().out
+    assert [line.split(" is ")[0] for line in out.splitlines() if "times as fast" in line] == ["c.tflite"] * 5
+    assert "c.tflite is 1.60 times as fast as a.tflite" in out and "sub/" not in out
+    assert "any other two: `nasfpn-lite android compare A B --from JSON`" in out
+    assert run("bench", *files, *QUICK, "-s", "A", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["phones"][0]["ratios"]) == 15
+
+
+def test_the_page_shows_all_that_lies_in_the_folder(phones, capsys):
+    assert run("bench", "a.tflite", *QUICK, "-s", "A") == 0
+    Path("out/other.json").write_text("[]")
+    Path("out/damaged.json").write_text("{")
+    assert run("bench", "b.tflite", *QUICK, "-s", "A", "--sustained", "0.0001") == 0
+    assert "left out of the page: out/damaged.json: is no JSON" in capsys.readouterr().err
+    assert run("compare", "a.tflite", "b.tflite", *QUICK, "-s", "B:5555") == 0
+    page = Path("out/latency.html").read_text()
+    assert page.count("<section>") == 3
+    assert page.index("Pixel 8 (B:5555") < page.index("Latency in ms over time")
 
 
 def test_breaks_are_told(phones):
@@ -75,7 +104,7 @@ def test_a_hot_phone_is_exit_code_1_and_no_figure(phones, capsys):
 def test_a_benchmark_model_for_another_processor_gives_way_to_our_own_runner(phones, capsys):
     assert run("bench", "a.tflite", "--benchmark-binary", "for_another_abi", *QUICK) == 0
     captured = capsys.readouterr()
-    assert captured.err.count("the project's own runner measures, since there is no benchmark_model") == 2
+    assert captured.err.count("using nasfpn_runner: expected a benchmark_model for arm64-v8a") == 2
     assert captured.out.count("nasfpn_runner, 1 thread") == 2
 
 

@@ -33,4 +33,11 @@ def test_devices(phones, capsys):
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert [item["error"] is None for item in found] == [True, True, False]
-    assert "it is offline" in captured.err
+    assert "error: C: expected the phone 'C' to be ready, but it is offline" in captured.err
+
+
+def test_nothing_is_said_of_a_phone_that_is_not_there(phones, capsys):
+    assert run("devices", "-s", "nosuch") == 2
+    captured = capsys.readouterr()
+    assert squeeze(captured.out).splitlines()[-1] == "nosuch - - - - - no"
+    assert "error: nosuch: " in captured.err

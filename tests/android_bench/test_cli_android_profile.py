@@ -12,7 +12,20 @@ from nasfpn_lite.cli import main
 from tests.hand_made_detector import make_detector_tflite
 from tests.own_runner import build_own_runner, start
 
-QUICK = ["--runner", "nasfpn_runner", "--runs", "2", "--turns", "2", "-o", "out", "--accept", "busy"]
+QUICK = [
+    "--runner",
+    "nasfpn_runner",
+    "--runs",
+    "2",
+    "--turns",
+    "2",
+    "-o",
+    "out",
+    "--accept",
+    "busy",
+    "--accept",
+    "spread",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +61,9 @@ def test_a_phone(run, phone, tmp_path):
         2,
         "trustworthy",
     )
+    assert "note: figures are trustworthy but for what was accepted: busy, spread" in out
+    assert (result.how.max_s, result.how.gpu, result.how.cool_below_c) == (150.0, False, 37.0)
+    assert (result.how.patience_s, result.how.repeats, result.how.min_coverage) == (None, None, None)
     assert result.profile.problems == ()
     assert result.profile.unmatched_ms == 0
     assert result.latency_ms > 0
@@ -99,6 +115,11 @@ def test_a_build_that_does_not_know_xnnpack_gets_a_hint(run, phone, tmp_path):
     code, _, err = run("m.tflite", *options)
     assert (code, "without XNNPACK" in err) == (2, True)
     assert err.rstrip().endswith("on the command line: --xnnpack runner")
+
+
+def test_a_gpu_is_refused_with_the_reason(capsys):
+    assert main(["android", "profile", "m.tflite", "--gpu"]) == 2
+    assert "error: --gpu cannot be profiled" in capsys.readouterr().err
 
 
 def test_a_log(tmp_path, capsys):

@@ -1,6 +1,8 @@
 """Options that several verbs share, and the runner that they choose."""
 
+import argparse
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from nasfpn_lite.android_bench.cli_common import to_options
 from nasfpn_lite.android_bench.record_files import read_record
 from nasfpn_lite.cli import main, verb_parser
+from nasfpn_lite.errors import UserError
 from tests.fake_android_modules import FakeBench, use_two_phones
 
 QUICK = ["--rounds", "6", "--wait-minutes", "0", "-o", "out"]
@@ -29,7 +32,7 @@ def test_options_reach_the_session(phones, capsys):
     how = read_record(next(Path("out").glob("A-bench-*.json"))).how
     assert (how.runner, how.threads, how.runs, how.warmup_runs, how.min_s) == ("nasfpn_runner", 2, 7, 0, 0.0)
     assert (how.xnnpack, how.accepted) == (None, ("spread", "screen_on"))
-    assert "note: accepted by the user: spread, screen_on" in capsys.readouterr().out
+    assert "note: figures are trustworthy but for what was accepted: spread, screen_on" in capsys.readouterr().out
     assert FakeBench.log[0] == ("A", "warm-up on 03")
 
 
@@ -46,8 +49,45 @@ def test_gpu(phones, capsys):
 
 def test_four_rounds_are_too_few(phones, capsys):
     assert run("bench", "a.tflite", *QUICK, "--rounds", "4") == 2
-    assert "error: expected at least 5 rounds, got 4" in capsys.readouterr().err
+    assert "error: expected --rounds of at least 5, got 4" in capsys.readouterr().err
     assert run("bench", "a.tflite", *QUICK, "--rounds", "5") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--min-seconds", "-1"), ("--wait-minutes", "-1"), ("--cool-below", "nan")]
+)
+def test_errors_name_the_option(phones, capsys, option, value):
+    assert run("bench", "a.tflite", *QUICK, f"{option}={value}") == 2
+    error = capsys.readouterr().err
+    assert option in error and f"got {value}" in error
+
+
+def test_help_tells_every_default():
+    """What a user would have to look up elsewhere: a default that is neither told nor plain."""
+    (verbs,) = (action for action in verb_parser("android")._actions if action.dest == "android_verb")
+    for name in ("bench", "compare", "profile", "doctor"):
+        for action in verbs.choices[name]._actions:
+            told = "default: " in (action.help or "") or action.help == argparse.SUPPRESS
+            assert told or action.default in (None, False, [], argparse.SUPPRESS), (name, action.dest)
+
+
+def test_without_a_benchmark_model_one_short_line(phones, monkeypatch, capsys):
+    monkeypatch.setattr(FakeBench, "has_no_benchmark_binary", True)
+    assert run("bench", "a.tflite", *QUICK) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "benchmark_model" in line]
+    assert sorted(said) == [f"{serial}: no benchmark_model found; using nasfpn_runner" for serial in ("A", "B:5555")]
+    assert run("bench", "a.tflite", *QUICK, "-s", "A", "--runner", "benchmark_model") == 2
+    assert "a long text: download it" in capsys.readouterr().err
+
+
+def test_without_any_runner_both_reasons_are_told(phones, monkeypatch, capsys):
+    def fail(abi):
+        raise UserError("no compiler: install one")
+
+    monkeypatch.setattr(FakeBench, "has_no_benchmark_binary", True)
+    monkeypatch.setattr(sys.modules["nasfpn_lite.android_bench.runners"], "find_own_runner", fail)
+    assert run("bench", "a.tflite", *QUICK, "-s", "A") == 2
+    assert re.search("a long text: download it\nno compiler: install one", capsys.readouterr().err)
 
 
 def test_times_of_a_turn():

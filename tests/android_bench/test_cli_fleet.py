@@ -142,6 +142,19 @@ def test_one_of_two_phones_is_lost(phones, monkeypatch, capsys):
     assert (len(turns_of("A")), len(turns_of("B:5555"))) == (12, 12)
 
 
+@pytest.mark.parametrize(("serials", "told"), [(["A", "B:5555"], True), (["A"], False)])
+def test_simulated_phones_that_disturb_each_other(phones, monkeypatch, capsys, serials, told):
+    set_latency(monkeypatch, lambda serial, name, turn: 10.0 + turn)
+    names = [word for serial in serials for word in ("-s", serial)]
+    assert run("bench", "a.tflite", *QUICK, *names) == 1
+    captured = capsys.readouterr()
+    assert "the rounds differ" in captured.out and "take more --rounds" in captured.out
+    assert ("measure one at a time, with -s SERIAL" in captured.err) == told
+    set_latency(monkeypatch, lambda *_: 10.0)
+    assert run("bench", "a.tflite", *QUICK, *names, "--restart") == 0
+    assert "one at a time" not in capsys.readouterr().err
+
+
 def test_another_command_while_a_phone_is_lost(phones, monkeypatch, capsys):
     def lose(serial, name, turn):
         if serial == "B:5555" and turn == 5:

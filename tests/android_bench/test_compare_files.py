@@ -8,6 +8,7 @@ from nasfpn_lite.android_bench.compare_files import (
     CompareError,
     compare_all,
     compare_rounds,
+    compare_to_fastest,
     find_file,
     find_slow_int8,
 )
@@ -52,7 +53,7 @@ def test_five_rounds_name_nobody():
     result = make_result(BASE[:5], [2 * value for value in BASE[:5]])
     ratio = compare_rounds(result, 0, 1)
     assert (ratio.winner, ratio.latency_ratio) == (None, 0.5)
-    assert "94% is too little: take more rounds" in ratio.text
+    assert "94% is too little: take more --rounds" in ratio.text
 
 
 def test_what_is_not_trustworthy_is_not_compared():
@@ -63,6 +64,25 @@ def test_what_is_not_trustworthy_is_not_compared():
 def test_each_pair_once():
     pairs = [(ratio.first, ratio.second) for ratio in compare_all(make_result(BASE, BASE, BASE))]
     assert pairs == [("a.tflite", "b.tflite"), ("a.tflite", "c.tflite"), ("b.tflite", "c.tflite")]
+
+
+def test_all_against_the_fastest():
+    pairs = [(ratio.first, ratio.second) for ratio in compare_to_fastest(make_result(BASE, scaled(*[0.5] * 6), BASE))]
+    assert pairs == [("b.tflite", "a.tflite"), ("b.tflite", "c.tflite")]
+    assert compare_to_fastest(make_result(BASE)) == ()
+    assert compare_to_fastest(make_result(BASE, BASE, reasons=["it throttled"])) == ()
+
+
+def test_texts_leave_folders_out_where_names_tell_files_apart():
+    result = make_result(BASE, [2 * value for value in BASE])
+    one, other = result.files
+
+    def text(first, second):
+        files = (replace(one, file=first), replace(other, file=second))
+        return compare_rounds(replace(result, files=files), 0, 1).text
+
+    assert text("x/a.tflite", "y/b.tflite").startswith("a.tflite is 2.00 times as fast as b.tflite (")
+    assert text("x/a.tflite", "y/a.tflite").startswith("x/a.tflite is 2.00 times as fast as y/a.tflite (")
 
 
 @pytest.mark.parametrize(("gain", "warned"), [(1.1, True), (1.19, True), (1.21, False), (0.5, True)])

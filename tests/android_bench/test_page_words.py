@@ -7,6 +7,8 @@ import pytest
 from nasfpn_lite.android_bench.page_words import (
     describe_accepted,
     describe_how,
+    describe_trust,
+    describe_verdict,
     format_memory,
     format_ms,
     label_runner,
@@ -51,6 +53,16 @@ def test_a_runner_on_a_simulated_phone():
 def test_accepted_doubts():
     assert describe_accepted(RESULT.how) == []
     assert describe_accepted(replace(RESULT.how, accepted=("busy", "spread")))[0].endswith("came up: busy, spread")
+
+
+def test_a_verdict_tells_what_it_was_bought_with():
+    bought = replace(RESULT.how, accepted=("spread", "busy"))
+    words = "trustworthy but for what was accepted: spread, busy"
+    assert describe_verdict("trustworthy", bought) == words
+    assert describe_verdict("not trustworthy", bought) == "not trustworthy"
+    assert describe_verdict("trustworthy", RESULT.how) == "trustworthy"
+    assert describe_trust("trustworthy", bought) == [f"figures are {words}"]
+    assert describe_trust("trustworthy", RESULT.how) == describe_trust("not trustworthy", bought) == []
 
 
 def test_time():

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from nasfpn_lite.android_bench.profile_page import make_profile_page
+from nasfpn_lite.android_bench.profile_page import make_profile_page, write_profile_page
+from nasfpn_lite.android_bench.profile_record import write_profile
 from tests.fake_profiles import make_result
 
 WORKS = [("CONV_2D int8", 2_000_000, 100, 3.0), ("ADD int8", 0, 100, 1.0), ("PAD int8", 0, 10, None)]
@@ -43,3 +44,12 @@ def test_a_file_that_does_not_tell_its_network():
     assert "<h3>Time by kind of operator</h3>" in page
     assert "by part of the network" not in page
     assert "<h3>Time by part of the network</h3>" in make_profile_page([known])
+
+
+def test_the_page_shows_all_profiles_of_the_folder(tmp_path):
+    for number, name in enumerate(("old", "new")):
+        result = make_result(f"{name}.tflite", WORKS)
+        origin = replace(result.origin, finished=f"2026-01-31T12:0{number}:00Z")
+        write_profile(tmp_path / f"{name}.json", replace(result, origin=origin))
+    page = write_profile_page(tmp_path).read_text()
+    assert page.index("<h2>new.tflite") < page.index("<h2>old.tflite")

@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from nasfpn_lite.android_bench.checked_json import RecordError
-from nasfpn_lite.android_bench.record_files import check_record, read_record, to_file_stem, write_record
+from nasfpn_lite.android_bench.record_files import (
+    check_record,
+    list_records,
+    read_folder,
+    read_record,
+    to_file_stem,
+    write_record,
+)
+from nasfpn_lite.android_bench.records import SCHEMA
 from tests.fake_measured_phone import make_result
 
 BASE = [10.0, 10.2, 9.9, 10.1, 10.0, 10.3]
@@ -76,6 +84,21 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
     with pytest.raises(RecordError, match="phone.sdk: expected a whole number"):
         write_record(path, replace(RESULT, phone=replace(RESULT.phone, sdk="29")))
     assert not path.exists()
+
+
+def test_records_of_a_folder(tmp_path, caplog):
+    write_record(tmp_path / "b.json", RESULT)
+    for name, text in (
+        ("a", '{"schema": "other"}'),
+        ("c", "["),
+        ("d", '{"schema": []}'),
+        ("e", f'{{"schema": "{SCHEMA}"}}'),
+    ):
+        (tmp_path / f"{name}.json").write_text(text)
+    assert [path.name for path in list_records(tmp_path, [SCHEMA])] == ["b.json", "c.json", "e.json"]
+    assert list_records(tmp_path / "none", [SCHEMA]) == []
+    assert read_folder(tmp_path, [SCHEMA], read_record) == [RESULT]
+    assert [message.split(": ")[1].rpartition("/")[2] for message in caplog.messages] == ["c.json", "e.json"]
 
 
 @pytest.mark.parametrize("serial", ["HT6980200123", "emulator-5554"])

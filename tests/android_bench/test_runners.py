@@ -6,6 +6,7 @@ import pytest
 from nasfpn_lite.android_bench import runners
 from nasfpn_lite.android_bench.elf import ElfError
 from nasfpn_lite.android_bench.runners import (
+    NoBenchmarkBinaryError,
     Runner,
     RunnerError,
     RunSettings,
@@ -155,7 +156,7 @@ def test_no_program(tmp_path):
 
 def test_cache_of_litert_cli(tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "BINARY_CACHE", tmp_path)
-    with pytest.raises(RunnerError, match="download it from https://.* and name it with --benchmark-binary"):
+    with pytest.raises(NoBenchmarkBinaryError, match="download it from https://.* and name it with --benchmark-binary"):
         find_benchmark_binary(None, "arm64-v8a")
     program = write_program(tmp_path / "arm64-v8a" / "benchmark_model")
     assert list(find_benchmark_binary(None, "arm64-v8a").files) == [program]

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from nasfpn_lite.android_bench.record_files import write_record
 from nasfpn_lite.android_bench.records import Coverage, DiscardedRound
-from nasfpn_lite.android_bench.session_page import make_page
+from nasfpn_lite.android_bench.session_page import make_page, write_page
 from tests.fake_measured_phone import make_result
 from tests.fake_sustained import make_sustained
 
@@ -82,6 +83,22 @@ def test_files_in_doubt_and_doubts_that_were_put_aside():
     assert "in spite of" not in page
     page = make_page([replace(RESULT, how=replace(RESULT.how, accepted=("spread", "busy")))])
     assert "Figures are given in spite of these doubts, if they came up: spread, busy" in page
+
+
+def test_a_verdict_names_what_it_was_bought_with():
+    words = '<td class="text">trustworthy but for what was accepted: spread</td>'
+    assert words not in make_page([RESULT])
+    assert words in make_page([replace(RESULT, how=replace(RESULT.how, accepted=("spread",)))])
+
+
+def test_the_latest_comes_first(tmp_path):
+    for number, serial in enumerate(("OLD", "NEW")):
+        origin = replace(RESULT.origin, finished=f"2026-01-31T12:0{number}:00Z")
+        write_record(
+            tmp_path / f"{serial}.json", replace(RESULT, phone=replace(RESULT.phone, serial=serial), origin=origin)
+        )
+    page = write_page(tmp_path).read_text()
+    assert page.index("<h2>Pixel (NEW") < page.index("<h2>Pixel (OLD")
 
 
 def test_number_type_and_the_winner():
