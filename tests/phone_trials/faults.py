@@ -10,14 +10,15 @@ from tests.android_bench import test_bench_log as logs
 from tests.android_bench.phone.phone_unauthorized import UnauthorizedPhone
 from tests.phone_trials.fault_trial import CPU7, Seen, Trial
 
-LOGS = {
-    "2018": logs.LOG_2018,
-    "2019": logs.LOG_2019,
-    "2020": logs.LOG_2020,
-    "2021": logs.LOG_2021,
-    "2.14": logs.LOG_2_14,
-    "2025": logs.LOG_2025,
-    "one run": logs.LOG_ONE_RUN,
+# Each log with what was asked of the program that wrote it.
+LOGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "2018": (logs.LOG_2018, ()),
+    "2019": (logs.LOG_2019, ("--threads", "2")),
+    "2020": (logs.LOG_2020, ("--threads", "4")),
+    "2021": (logs.LOG_2021, ()),
+    "2.14": (logs.LOG_2_14, ()),
+    "2025": (logs.LOG_2025, ()),
+    "one run": (logs.LOG_ONE_RUN, ("--runs", "1")),
 }
 FALLBACK = "Though XNNPACK delegate is explicitly applied, the model graph will not be executed by the delegate.\n"
 
@@ -39,7 +40,7 @@ class Fault:
 
 def list_faults() -> list[Fault]:
     """Returns all faults, in the order of the table."""
-    formats = [Fault(f"log of {name}", _replay(text), 0, "benchmark_model") for name, text in LOGS.items()]
+    formats = [Fault(f"log of {name}", _replay(*log), 0, "benchmark_model") for name, log in LOGS.items()]
     return [
         Fault("no phone", _no_phone, 2, "attached: none"),
         Fault("device lost mid-run", _lost, 2, "offline"),
@@ -62,6 +63,7 @@ def list_faults() -> list[Fault]:
         Fault("low battery", _low_battery, 1, "the battery is at 12 %"),
         Fault("truncated log", _replay(logs.LOG_2_14[:700]), 2, "was not measured"),
         *formats,
+        Fault("a log of other threads than were asked for", _replay(logs.LOG_2019), 2, "expected 1 thread(s)"),
         Fault("dry run", _replay("INFO: Run w/o invoking kernels: [1]\n" + logs.LOG_2_14), 2, "--dry_run"),
         Fault(
             "unconsumed flags", _replay("WARN: Unconsumed cmdline flags: --use_gpu\n" + logs.LOG_2_14), 2, "--use_gpu"
@@ -81,10 +83,10 @@ def list_faults() -> list[Fault]:
     ]
 
 
-def _replay(text: str) -> Callable[[Trial], Seen]:
+def _replay(text: str, options: tuple[str, ...] = ()) -> Callable[[Trial], Seen]:
     def happen(trial: Trial) -> Seen:
         trial.start_phone()
-        return trial.bench(runner=trial.make_replay(text))
+        return trial.bench(*options, runner=trial.make_replay(text))
 
     return happen
 
