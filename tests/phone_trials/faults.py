@@ -14,7 +14,7 @@ from tests.phone_trials.fault_trial import CPU7, Seen, Trial
 LOGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "2018": (logs.LOG_2018, ()),
     "2019": (logs.LOG_2019, ("--threads", "2")),
-    "2020": (logs.LOG_2020, ("--threads", "4")),
+    "2020": (logs.LOG_2020, ("--threads", "4", "--cores", "all")),
     "2021": (logs.LOG_2021, ()),
     "2.14": (logs.LOG_2_14, ()),
     "2025": (logs.LOG_2025, ()),
