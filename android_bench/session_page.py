@@ -28,7 +28,6 @@ from nasfpn_lite.benchmarks.report_page import fill_page
 from nasfpn_lite.files import write_text_atomically
 
 PAGE_FILE = "latency.html"
-_VALUE_WIDTH = 280
 
 
 def write_page(folder: Path) -> Path:
@@ -78,7 +77,7 @@ def _render_bars(result: SessionResult) -> str:
         Bar(
             label,
             file.latency_ms_p50,
-            escape(f"{format_ms(file.latency_ms_p50)} ms, {label_runner(result.phone, file.runner)}"),
+            f"{format_ms(file.latency_ms_p50)} ms",
             file.latency_ms_ci,
         )
         for label, file in zip(labels, result.files, strict=True)
@@ -87,10 +86,8 @@ def _render_bars(result: SessionResult) -> str:
     if not bars:
         return ""
     note = "Median over rounds of the mean of each round's runs; whiskers: its interval, of 95 % from six rounds on."
-    return (
-        f"<h3>Latency per file</h3>{draw_bars(bars, title='Latency per file', value_width=_VALUE_WIDTH)}"
-        + paragraphs([note])
-    )
+    title = f"Latency per file [{label_runner(result.phone, result.how.runner)}]"
+    return f"<h3>{escape(title)}</h3>{draw_bars(bars, title=title)}{paragraphs([note])}"
 
 
 def _render_table(result: SessionResult) -> str:

@@ -43,7 +43,7 @@ th:first-child { text-align: left; padding-left: 0; font-weight: 500; }
 thead th { color: var(--soft); font-weight: 600; }
 table.plain td { text-align: left; white-space: normal; }
 table.texts th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
-td.words, th.words { text-align: left; }
+td.words, th.words { text-align: left; white-space: normal; }
 td.text { white-space: normal; overflow-wrap: anywhere; text-align: left; min-width: 11rem; }
 .pairs { display: grid; gap: 1.4rem; }
 .pair { display: flex; gap: .6rem; break-inside: avoid; }

@@ -17,7 +17,8 @@ RESULT = make_result(BASE, [value / 1.1 for value in BASE], arithmetics=["float"
 
 def test_figures_stand_beside_their_runner():
     page = make_page([RESULT])
-    assert "10.05 ms, benchmark_model, simulated" in page
+    assert "Latency per file [benchmark_model, simulated]" in page
+    assert ">10.05 ms<" in page
     assert '<td class="words">benchmark_model, simulated</td><td class="words">trustworthy</td>' in page
     assert "<td>9.90 to 10.30 (96.9%)</td><td>10.25 (of rounds)</td>" in page
     assert "[benchmark_model, simulated]" in page  # beside the ratio
