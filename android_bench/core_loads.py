@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-GLANCE_S = 0.1  # ten of the kernel's ticks: enough to see that a core rests
+GLANCE_S = 0.08  # eight of the kernel's ticks: enough to see that a core rests
 WATCH_S = 1.0
 BUSY_SHARE = 0.25  # of one core, while nothing of ours runs
 

@@ -69,7 +69,7 @@ MUTATIONS = {
         "tests/nasfpn_lite/data/test_coco.py::test_category_ids_with_gaps_and_out_of_order_become_dense",
     ),
     ("wrong mean", "training and running"): (
-        "nasfpn_lite/preprocess.py",
+        "nasfpn_lite/pixels.py",
         "PIXEL_OFFSET = 127.5",
         "PIXEL_OFFSET = 123.675",
         "tests/nasfpn_lite/test_preprocess.py::test_normalise",

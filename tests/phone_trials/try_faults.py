@@ -7,6 +7,7 @@ on a phone. Needs root and Debian's packages, as the tests with phones do.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("faults.md"), help="(default: %(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="faults with this in their names")
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts this may ignore it, and so would the command
     rootfs = build_rootfs("x86_64")
     find_own_runner("x86_64")  # built before the first clock starts
     rows, wrong = [], 0
