@@ -10,7 +10,7 @@ from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.genotype import Genotype, MergingCell
-from nasfpn_lite.specs import DetectorSpec, NeckSpec
+from nasfpn_lite.specs import BackboneSpec, DetectorSpec, NeckSpec
 from nasfpn_lite.variants import VARIANTS
 
 MOBILE = [name for name, spec in VARIANTS.items() if spec.backbone.name == "mobilenet_v2"]
@@ -96,3 +96,34 @@ def test_shared_predictors_are_shared_and_towers_are_not() -> None:
     assert "head_class_predictor_pointwise" in names and "head_class1_P3_pointwise" in names
     names = [layer.name for layer in build_detector(small("fpnlite_64")).layers]
     assert "head_class1_pointwise" in names and "head_class1_P3_bn" in names
+
+
+def stacked_fpn(repeats: int) -> DetectorSpec:
+    return dataclasses.replace(small("fpnlite_64"), neck=NeckSpec("fpn", 3, 6, width=16, repeats=repeats))
+
+
+def test_a_further_fpn_costs_its_laterals_and_its_smoothing() -> None:
+    once, twice = (count_cost(build_detector(stacked_fpn(n))) for n in (1, 2))
+    lateral, smooth = 16 * 16 + 16, 9 * 16 + 16 * 16 + 2 * 16  # bias; batch norm
+    assert twice.params - once.params == 4 * (lateral + smooth)
+    pixels = 8 * 16 + 4 * 8 + 2 * 4 + 1 * 2
+    assert twice.flops - once.flops == 2 * pixels * (16 * 16 + 9 * 16 + 16 * 16)
+
+
+def test_a_further_fpn_goes_down_from_its_top_level() -> None:
+    model = build_detector(stacked_fpn(2))
+    image = np.random.default_rng(1).uniform(-1, 1, (2, 64, 128, 3)).astype(np.float32)
+    top, below = (pyramid_values(model, f"fpn2_lateral_P{level}", image) for level in (6, 5))
+    merged = pyramid_values(model, "fpn2_sum_P5", image)
+    np.testing.assert_allclose(merged, below + top.repeat(2, axis=1).repeat(2, axis=2), rtol=1e-4, atol=1e-5)
+    assert (pyramid_values(model, "fpn2_P6_act", image) >= 0).all()
+
+
+def test_stochastic_depth_reaches_amoebanet_and_nothing_else() -> None:
+    spec = dataclasses.replace(small("fpnlite_64"), backbone=BackboneSpec("amoebanet_d"))
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_detector(spec, drop_path_keep=0.7)
+    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert max(rates) == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="drop_path_keep for mobilenet_v2"):
+        build_detector(small("fpnlite_64"), drop_path_keep=0.7)
