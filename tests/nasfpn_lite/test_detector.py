@@ -9,11 +9,11 @@ import pytest
 from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.detector import build_detector
-from nasfpn_lite.genotype import Genotype, MergingCell
+from nasfpn_lite.genotype import FPN_P3P6, PANET_P3P6, Genotype, MergingCell
 from nasfpn_lite.specs import BackboneSpec, DetectorSpec, NeckSpec
 from nasfpn_lite.variants import VARIANTS
 
-MOBILE = [name for name, spec in VARIANTS.items() if spec.backbone.name == "mobilenet_v2"]
+MOBILE = [name for name, spec in VARIANTS.items() if spec.neck.max_level != 7]
 
 
 def small(name: str) -> DetectorSpec:
@@ -77,6 +77,23 @@ def test_a_resampled_node_and_a_gate_are_made_once() -> None:
     names = [layer.name for layer in build_detector(tiny(Genotype(3, 4, cells))).layers]
     assert sum("node0_to_P4" in name for name in names) == 1
     assert sum("globalmax" in name for name in names) == 1
+
+
+def test_the_top_level_of_fpn_in_cells_is_its_input_twice() -> None:
+    model = build_detector(tiny(FPN_P3P6))
+    image = np.random.default_rng(3).uniform(-1, 1, (1, 64, 128, 3)).astype(np.float32)
+    inputs, merged = (pyramid_values(model, name, image) for name in ("pool_C6", "pyramid1_cell1_P6_sum"))
+    np.testing.assert_allclose(merged, 2 * inputs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("genotype", "cells"), [(FPN_P3P6, 4), (PANET_P3P6, 6)])
+def test_classic_pyramids_stack(genotype: Genotype, cells: int) -> None:
+    counts = {}
+    for repeats in (1, 7):
+        with keras.StatelessScope(initialize_variables=False):
+            names = [layer.name for layer in build_detector(tiny(genotype, repeats)).layers]
+        counts[repeats] = sum(name.startswith("pyramid") and name.endswith("_bn") for name in names)
+    assert counts == {1: cells, 7: 7 * cells}
 
 
 def test_dangling_nodes_are_added() -> None:
