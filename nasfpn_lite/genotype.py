@@ -181,8 +181,8 @@ NASFPNLITE_15 = Genotype(min_level=3, max_level=6, cells=_cells([
 
 # FPN (arXiv:1612.03144) in merging cells: top-down, each level from its input and the output above. Its top level has
 # one input and is no merging cell, which takes two different ones; here the second is the input below. In the first
-# pyramid that changes nothing: the top input is the pooled one below, 2x passes ReLU and convolution as x does, and
-# batch norm takes the 2 away. Also unlike FPN, what goes down has passed the output's convolution.
+# pyramid that changes nothing: the top input is the pooled one below, 2x passes ReLU (not ReLU6) and convolution as x
+# does, and batch norm takes the 2 away. Also unlike FPN, what goes down has passed the output's convolution.
 FPN_P3P7 = Genotype(min_level=3, max_level=7, cells=_cells([
     (7, "sum", (3, 4)),  # 5 P7
     (6, "sum", (3, 5)),  # 6 P6
