@@ -137,7 +137,11 @@ def name_stage(stage: "Stage") -> Layer:
         return Layer("backbone", f"backbone block {mobilenet[1] or 0}")
     if resnet:
         return Layer("backbone", f"backbone conv{resnet[1]} block {resnet[2]}")
-    return Layer("stem", "stem") if stage.name.startswith("Conv1") else Layer("backbone", "backbone top")
+    if stage.name.startswith(("Conv1", "stem_")):
+        return Layer("stem", "stem")
+    if stage.name.endswith("_out"):  # a cell of AmoebaNet-D: "cell3_C4_out"
+        return Layer("backbone", f"backbone {stage.name.removesuffix('_out').replace('_', ' of ')}")
+    return Layer("backbone", "backbone top")
 
 
 def _name_by_itself(tensor_name: str) -> Layer | None:

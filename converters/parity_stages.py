@@ -8,12 +8,13 @@ from typing import Any
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT, GRID
 from nasfpn_lite.levels import level_name
-from nasfpn_lite.specs import BackboneSpec, DetectorSpec
+from nasfpn_lite.specs import BackboneSpec, DetectorSpec, NeckSpec
 
 KINDS = ("backbone", "lateral", "cell", "tower", "box", "class")
 _MOBILENET_BLOCKS = 17  # the first is called expanded_conv, the others block_1 to block_16
 _MOBILENET_ADDING_BLOCKS = (2, 4, 5, 7, 8, 9, 11, 12, 14, 15)
 _RESNET_BLOCKS = {"resnet10": (1, 1, 1, 1), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}  # conv2 to conv5
+_AMOEBANET_CELLS = 6  # at each of the strides 8, 16 and 32
 _OUTPUTS = (BOX_OUTPUT, CLASS_OUTPUT)  # in the order in which an exported function gives them
 _UNNAMED_OUTPUT = re.compile(r"PartitionedCall:(\d+)$")
 
@@ -48,6 +49,9 @@ def _backbone(backbone: BackboneSpec) -> Iterator[Stage]:
         c4 = "block_13_expand_relu" if backbone.expanded_c4 else "block_12_add"
         c5 = "block_16_project_BN" if backbone.top_channels is None else "out_relu"
         names, levels = list(_mobilenet_layers(backbone)), {"block_5_add": 3, c4: 4, c5: 5}
+    elif backbone.name == "amoebanet_d":
+        names = list(_amoebanet_layers())
+        levels = {f"cell{_AMOEBANET_CELLS}_C{level}_out": level for level in (3, 4, 5)}
     else:
         blocks = _RESNET_BLOCKS[backbone.name]
         groups = list(zip((2, 3, 4, 5), blocks, strict=True))
@@ -72,6 +76,14 @@ def _mobilenet_layers(backbone: BackboneSpec) -> Iterator[str]:
         yield "out_relu"
 
 
+def _amoebanet_layers() -> Iterator[str]:
+    yield from ("stem_reduction1_out", "stem_reduction2_out")
+    for level in (3, 4, 5):
+        if level > 3:
+            yield f"reduction_C{level}_out"
+        yield from (f"cell{number}_C{level}_out" for number in range(1, _AMOEBANET_CELLS + 1))
+
+
 def _neck(spec: DetectorSpec) -> Iterator[Stage]:
     neck = spec.neck
     if neck.kind == "ssdlite":
@@ -86,7 +98,7 @@ def _neck(spec: DetectorSpec) -> Iterator[Stage]:
             f"lateral_{level_name('C', level)}{suffix}", "lateral", "laterals", f"lateral projection of C{level}"
         )
     if neck.kind == "fpn":
-        yield from _fpn(neck.min_level, top, neck.max_level)
+        yield from _fpn(neck, top)
     elif neck.genotype is not None:
         for repeat in range(1, neck.repeats + 1):
             for number, cell in enumerate(neck.genotype.cells, start=1):
@@ -94,11 +106,17 @@ def _neck(spec: DetectorSpec) -> Iterator[Stage]:
                 yield Stage(name, "cell", f"pyramid {repeat}", f"cell {number} of pyramid {repeat} at P{cell.level}")
 
 
-def _fpn(min_level: int, top: int, max_level: int) -> Iterator[Stage]:
-    for level in range(top - 1, min_level - 1, -1):
-        yield Stage(f"fpn_sum_P{level}", "cell", "neck", f"top-down sum at P{level}")
-    for level in range(min_level, max_level + 1):
-        yield Stage(f"fpn_P{level}_bn", "cell", "neck", f"pyramid output at P{level}")
+def _fpn(neck: NeckSpec, top: int) -> Iterator[Stage]:
+    for repeat in range(1, neck.repeats + 1):
+        name = "fpn" if repeat == 1 else f"fpn{repeat}"
+        part, whose = ("neck", "") if neck.repeats == 1 else (f"pyramid {repeat}", f" of pyramid {repeat}")
+        highest = top if repeat == 1 else neck.max_level
+        for level in range(highest - 1, neck.min_level - 1, -1):
+            yield Stage(f"{name}_sum_P{level}", "cell", part, f"top-down sum{whose} at P{level}")
+        for level in neck.levels:
+            # The pyramid behind it begins with an activation.
+            output = f"{name}_P{level}_bn" if repeat == neck.repeats else f"fpn{repeat + 1}_P{level}_act"
+            yield Stage(output, "cell", part, f"output{whose} at P{level}" if whose else f"pyramid output at P{level}")
 
 
 def _head(spec: DetectorSpec) -> Iterator[Stage]:

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
+from nasfpn_lite.detector import build_detector
 from nasfpn_lite.graph import Call, trace
+from nasfpn_lite.specs import DetectorSpec
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,17 @@ class Cost:
 
     params: int
     flops: int
+
+
+def count_cost_of(spec: DetectorSpec) -> Cost:
+    """Builds a detector whose weights have shapes and no values, which takes a fifth of the time, and counts it."""
+    waiting = "uninitialized_variables"  # Keras's list of those without a value, which it would give them later
+    before = list(global_state.get_global_attribute(waiting, []))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return count_cost(build_detector(spec))
+    finally:
+        global_state.set_global_attribute(waiting, before)
 
 
 def count_cost(model: Any) -> Cost:

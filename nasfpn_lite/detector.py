@@ -2,25 +2,34 @@
 
 from typing import Any, Literal
 
+from nasfpn_lite.backbones.amoebanet import build_amoebanet_d
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
 from nasfpn_lite.blocks import Blocks
 from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
 from nasfpn_lite.head import build_head
 from nasfpn_lite.nasfpn import build_nasfpn
-from nasfpn_lite.specs import DetectorSpec
+from nasfpn_lite.specs import BackboneSpec, DetectorSpec
 
 _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_features}
 _RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
-def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False) -> Any:
+def build_detector(
+    spec: DetectorSpec,
+    *,
+    keras: Any = None,
+    bn_momentum: float = 0.99,
+    folded: bool = False,
+    drop_path_keep: float = 1.0,
+) -> Any:
     """Builds a detector with random weights.
 
     Args:
         keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
         folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
+        drop_path_keep: AmoebaNet-D's stochastic depth: probability to keep a branch in training; 1 for none.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
@@ -30,23 +39,21 @@ def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float 
         import keras  # type: ignore[no-redef]
     if folded and spec.head.shared_towers:
         raise ValueError("one convolution cannot hold the batch norms of several levels; see folding.unshare")
+    if drop_path_keep != 1 and spec.backbone.name != "amoebanet_d":
+        raise ValueError(f"only amoebanet_d has branches to drop, got drop_path_keep for {spec.backbone.name}")
     blocks = Blocks(keras, spec.activation, bn_momentum, folded)
     image = keras.Input((*spec.image_size, 3), name="image")
-    features = _build_backbone(keras, image, spec, bn_momentum, folded)
+    features = _build_backbone(blocks, image, spec.backbone, drop_path_keep)
     pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)
     return keras.Model(image, build_head(blocks, pyramid, spec), name="detector")
 
 
-def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: float, folded: bool) -> dict[str, Any]:
-    backbone = spec.backbone
+def _build_backbone(blocks: Blocks, image: Any, backbone: BackboneSpec, drop_path_keep: float) -> dict[str, Any]:
+    options: dict[str, Any] = {"bn_momentum": blocks.bn_momentum, "folded": blocks.folded}
+    if backbone.name == "amoebanet_d":
+        return build_amoebanet_d(blocks.keras, image, keep_probability=drop_path_keep, **options)
+    options["symmetric_padding"] = backbone.symmetric_padding
     if backbone.name == "mobilenet_v2":
-        return build_mobilenet_v2(
-            keras,
-            image,
-            top_channels=backbone.top_channels,
-            expanded_c4=backbone.expanded_c4,
-            bn_momentum=bn_momentum,
-            symmetric_padding=backbone.symmetric_padding,
-            folded=folded,
-        )
-    return build_resnet(keras, image, depth=_RESNET_DEPTHS[backbone.name], bn_momentum=bn_momentum, folded=folded)
+        options |= {"top_channels": backbone.top_channels, "expanded_c4": backbone.expanded_c4}
+        return build_mobilenet_v2(blocks.keras, image, **options)
+    return build_resnet(blocks.keras, image, depth=_RESNET_DEPTHS[backbone.name], **options)

@@ -20,8 +20,18 @@ def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[
     Returns:
         {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
 
-    Source: Lin et al. 2017 as in tensorflow/tpu official/retinanet: P6 from P5, P7 from act(P6).
+    Source: Lin et al. 2017 as in tensorflow/tpu official/retinanet: P6 from P5, P7 from act(P6). Further pyramids, of
+    which the paper tells no more than FLOPs (figure 8: 11.2 B each at 640x640, which is five 3x3 and five 1x1
+    convolutions of 256 channels), take all levels by laterals of their own and go down from the top one. Ours: the
+    activation before these laterals, without which a stack would be one linear map.
     """
+    pyramid = _first_fpn(blocks, features, neck)
+    for repeat in range(2, neck.repeats + 1):
+        pyramid = _further_fpn(blocks, pyramid, neck, f"fpn{repeat}")
+    return pyramid
+
+
+def _first_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:
     layers = blocks.keras.layers
     top = min(5, neck.max_level)
     merged = {
@@ -30,9 +40,7 @@ def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[
         )
         for level in range(neck.min_level, top + 1)
     }
-    for level in range(top - 1, neck.min_level - 1, -1):
-        up = layers.UpSampling2D(2, interpolation="nearest", name=f"fpn_up_P{level}")(merged[level + 1])
-        merged[level] = layers.Add(name=f"fpn_sum_P{level}")([merged[level], up])
+    _add_downwards(blocks, merged, "fpn")
 
     def smooth(x: Any, name: str, strides: int = 1) -> Any:
         return blocks.conv3x3(neck.width, separable=neck.separable, strides=strides, name=name)(x)
@@ -48,6 +56,26 @@ def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[
         level: blocks.batch_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
         for level, x in pyramid.items()
     }
+
+
+def _further_fpn(blocks: Blocks, below: dict[int, Any], neck: NeckSpec, name: str) -> dict[int, Any]:
+    conv, merged, pyramid = blocks.keras.layers.Conv2D, {}, {}
+    for level, x in below.items():
+        lateral = conv(neck.width, 1, kernel_initializer="he_normal", name=f"{name}_lateral_P{level}")
+        merged[level] = lateral(blocks.act(x, f"{name}_P{level}_act"))
+    _add_downwards(blocks, merged, name)
+    for level, x in merged.items():
+        x = blocks.conv3x3(neck.width, separable=neck.separable, name=f"{name}_P{level}")(x)
+        pyramid[level] = blocks.batch_norm(x, f"{name}_P{level}_bn")
+    return pyramid
+
+
+def _add_downwards(blocks: Blocks, merged: dict[int, Any], name: str) -> None:
+    """Adds to every level but the top one what came out of the level above, from the top on."""
+    layers = blocks.keras.layers
+    for level in sorted(merged, reverse=True)[1:]:
+        up = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up_P{level}")(merged[level + 1])
+        merged[level] = layers.Add(name=f"{name}_sum_P{level}")([merged[level], up])
 
 
 def build_ssdlite_features(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:

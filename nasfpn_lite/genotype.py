@@ -178,4 +178,54 @@ NASFPNLITE_15 = Genotype(min_level=3, max_level=6, cells=_cells([
     (5, "attention", (2, 14)),   # 17 P5
     (6, "sum",       (16, 17)),  # 18 P6
 ]))
+
+# FPN (arXiv:1612.03144) in merging cells: top-down, each level from its input and the output above. Its top level has
+# one input and is no merging cell, which takes two different ones; here the second is the input below. In the first
+# pyramid that changes nothing: the top input is the pooled one below, 2x passes ReLU (not ReLU6) and convolution as x
+# does, and batch norm takes the 2 away. Also unlike FPN, what goes down has passed the output's convolution.
+FPN_P3P7 = Genotype(min_level=3, max_level=7, cells=_cells([
+    (7, "sum", (3, 4)),  # 5 P7
+    (6, "sum", (3, 5)),  # 6 P6
+    (5, "sum", (2, 6)),  # 7 P5
+    (4, "sum", (1, 7)),  # 8 P4
+    (3, "sum", (0, 8)),  # 9 P3
+]))
+FPN_P3P6 = Genotype(min_level=3, max_level=6, cells=_cells([
+    (6, "sum", (2, 3)),  # 4 P6
+    (5, "sum", (2, 4)),  # 5 P5
+    (4, "sum", (1, 5)),  # 6 P4
+    (3, "sum", (0, 6)),  # 7 P3
+]))
+
+# PANet (arXiv:1803.01534) in merging cells: top-down, then bottom-up, where each level comes from the way down and the
+# output below. Differs: down by max pooling, as in every merging cell, instead of a convolution of stride 2.
+PANET_P3P7 = Genotype(min_level=3, max_level=7, cells=_cells([
+    (6, "sum", (3, 4)),   # 5
+    (5, "sum", (2, 5)),   # 6
+    (4, "sum", (1, 6)),   # 7
+    (3, "sum", (0, 7)),   # 8  P3
+    (4, "sum", (7, 8)),   # 9  P4
+    (5, "sum", (6, 9)),   # 10 P5
+    (6, "sum", (5, 10)),  # 11 P6
+    (7, "sum", (4, 11)),  # 12 P7
+]))
+PANET_P3P6 = Genotype(min_level=3, max_level=6, cells=_cells([
+    (5, "sum", (2, 3)),  # 4
+    (4, "sum", (1, 4)),  # 5
+    (3, "sum", (0, 5)),  # 6 P3
+    (4, "sum", (5, 6)),  # 7 P4
+    (5, "sum", (4, 7)),  # 8 P5
+    (6, "sum", (3, 8)),  # 9 P6
+]))
 # fmt: on
+
+# What --genotype takes instead of a file.
+GENOTYPES = {
+    "nasfpn_7": NASFPN_7,
+    "nasfpn_9": NASFPN_P3P6_9,
+    "nasfpnlite_15": NASFPNLITE_15,
+    "fpn_p3p7": FPN_P3P7,
+    "fpn_p3p6": FPN_P3P6,
+    "panet_p3p7": PANET_P3P7,
+    "panet_p3p6": PANET_P3P6,
+}

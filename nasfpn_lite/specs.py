@@ -8,7 +8,7 @@ from nasfpn_lite.errors import UserError
 from nasfpn_lite.genotype import Genotype
 from nasfpn_lite.levels import LARGEST_STRIDE_MULTIPLE
 
-BackboneName = Literal["mobilenet_v2", "resnet10", "resnet50", "resnet101"]
+BackboneName = Literal["mobilenet_v2", "resnet10", "resnet50", "resnet101", "amoebanet_d"]
 NeckKind = Literal["nasfpn", "fpn", "ssdlite"]
 ResizeRule = Literal["stretch", "pad"]
 
@@ -27,13 +27,13 @@ class BackboneSpec:
     """The network that turns an image into C3, C4 and C5.
 
     Attributes:
-        name: "mobilenet_v2", "resnet10", "resnet50" or "resnet101".
+        name: "mobilenet_v2", "resnet10", "resnet50", "resnet101" or "amoebanet_d".
         top_channels: MobileNetV2 only: channels of a last 1x1 convolution on C5; None for none.
             The mobile detectors of the paper's code base use 256, SSDLite 1280.
         expanded_c4: MobileNetV2 only: take C4 from the 576-channel expansion of block 13, as SSDLite does.
-        symmetric_padding: MobileNetV2 only: pad strided convolutions on all sides, as the ImageNet weights inside
-            the package need; Keras's and Google's weights need False. It costs nothing: XNNPACK folds the padding
-            into the convolution (benchmarks/results/padding.md).
+        symmetric_padding: Pad strided convolutions on all sides; AmoebaNet-D never does. The ImageNet weights inside
+            the package and Keras's ResNets need True, Keras's and Google's MobileNetV2 False. It costs nothing:
+            XNNPACK folds the padding into the convolution (benchmarks/results/padding.md).
     """
 
     name: BackboneName
@@ -53,7 +53,7 @@ class NeckSpec:
     Attributes:
         kind: "nasfpn" (needs a genotype), "fpn", or "ssdlite" (SSDLite's extra feature layers, no pyramid).
         width: Channels of every pyramid feature; without meaning for "ssdlite".
-        repeats: How often the pyramid is stacked.
+        repeats: How often the pyramid is stacked; SSDLite's layers are not.
         separable: Depthwise-separable 3x3 convolutions instead of full ones.
     """
 
@@ -74,12 +74,9 @@ class NeckSpec:
         )
         _check(self.repeats >= 1, f"neck repeats must be at least 1, got {self.repeats}")
         if self.kind == "ssdlite":
+            _check(self.repeats == 1, f"SSDLite's extra layers cannot be stacked, got repeats={self.repeats}")
             return
         _check(self.width > 0 and self.width % 8 == 0, f"neck width must be a positive multiple of 8, got {self.width}")
-        _check(
-            self.kind == "nasfpn" or self.repeats == 1,
-            f"only a nasfpn neck repeats, got repeats={self.repeats}",
-        )
         _check((self.genotype is not None) == (self.kind == "nasfpn"), "a genotype goes with kind 'nasfpn' alone")
         if self.genotype is not None:
             levels = (self.genotype.min_level, self.genotype.max_level)

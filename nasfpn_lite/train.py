@@ -139,7 +139,7 @@ def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
     if weights == "imagenet":
         backbone = dataclasses.replace(backbone, symmetric_padding=True)
     elif weights == "keras" or weights.endswith(".h5"):
-        backbone = dataclasses.replace(backbone, symmetric_padding=False)
+        backbone = dataclasses.replace(backbone, symmetric_padding=backbone.name != "mobilenet_v2")
     return dataclasses.replace(job.spec, backbone=backbone, num_classes=num_classes)
 
 
@@ -235,14 +235,15 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
     from nasfpn_lite.backbones.pretrained import load_keras_download, load_pretrained
 
     source, backbone = job.backbone_weights, job.spec.backbone.name
-    if source in ("imagenet", "keras") and backbone != "mobilenet_v2":
+    if source == "imagenet" and backbone != "mobilenet_v2":
         raise UserError(
-            f"there are no {source} weights for {backbone}; give --backbone-weights PATH, or --no-pretrained"
+            f"there are no {backbone} weights in the package; give --backbone-weights PATH, for a ResNet of 50 or 101 "
+            "layers also --backbone-weights keras, which downloads them, or --no-pretrained"
         )
     if source == "keras":
-        names = load_keras_download(model)
+        names = load_keras_download(model, backbone=backbone)
     else:
-        names = load_pretrained(model, path=None if source == "imagenet" else Path(str(source)))
+        names = load_pretrained(model, path=None if source == "imagenet" else Path(str(source)), backbone=backbone)
     logger.info("backbone: %d layers from %s weights", len(names), source)
 
 

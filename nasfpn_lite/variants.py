@@ -4,8 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from nasfpn_lite.genotype import NASFPN_7, NASFPNLITE_15, Genotype, GenotypeError
-from nasfpn_lite.specs import AnchorSpec, BackboneSpec, DetectorSpec, HeadSpec, NeckSpec, SpecError
+from nasfpn_lite.genotype import GENOTYPES, NASFPN_7, NASFPNLITE_15, Genotype, GenotypeError
+from nasfpn_lite.specs import AnchorSpec, BackboneName, BackboneSpec, DetectorSpec, HeadSpec, NeckSpec, SpecError
 
 COCO_CLASSES = 91  # the paper counts its parameters and FLOPs with 91 class slots
 
@@ -33,12 +33,12 @@ def _fpnlite(width: int) -> DetectorSpec:
     )
 
 
-def _r50(neck: NeckSpec) -> DetectorSpec:
+def _retinanet(backbone: BackboneName, neck: NeckSpec, side: int = 640) -> DetectorSpec:
     return DetectorSpec(
-        backbone=BackboneSpec("resnet50"),
+        backbone=BackboneSpec(backbone),
         neck=neck,
         head=_RETINA_HEAD,
-        image_size=(640, 640),
+        image_size=(side, side),
         num_classes=COCO_CLASSES,
         anchors=AnchorSpec(scale=4.0),
         activation="relu",
@@ -46,8 +46,20 @@ def _r50(neck: NeckSpec) -> DetectorSpec:
     )
 
 
-def _nasfpn_7(width: int) -> NeckSpec:
-    return NeckSpec("nasfpn", 3, 7, width=width, repeats=7, separable=False, genotype=NASFPN_7)
+def _fpn(width: int, repeats: int = 1) -> NeckSpec:
+    return NeckSpec("fpn", 3, 7, width=width, repeats=repeats, separable=False)
+
+
+def _nasfpn(repeats: int, width: int) -> NeckSpec:
+    return NeckSpec("nasfpn", 3, 7, width=width, repeats=repeats, separable=False, genotype=NASFPN_7)
+
+
+_STACKS: dict[str, tuple[BackboneName, tuple[tuple[int, int], ...]]] = {  # name: backbone, (repeats, width) of figure 8
+    "r50": ("resnet50", ((3, 128), (5, 128), (3, 256), (5, 256), (7, 256), (3, 384), (5, 384), (7, 384))),
+    "mobilenetv2": ("mobilenet_v2", ((3, 256), (5, 256), (7, 256))),
+    "r101": ("resnet101", ((3, 256), (5, 256), (7, 256))),
+    "amoebanetd": ("amoebanet_d", ((3, 256), (5, 256), (7, 256))),
+}
 
 
 VARIANTS: dict[str, DetectorSpec] = {
@@ -62,9 +74,16 @@ VARIANTS: dict[str, DetectorSpec] = {
         num_classes=COCO_CLASSES,
         anchors=AnchorSpec(octaves=(0.0, 0.5), lowest_octaves=(0.0,)),
     ),
-    "nasfpn_r50_7x256": _r50(_nasfpn_7(256)),
-    "nasfpn_r50_7x384": _r50(_nasfpn_7(384)),
-    "fpn_r50_256": _r50(NeckSpec("fpn", 3, 7, width=256, separable=False)),
+    "fpn_r50_256": _retinanet("resnet50", _fpn(256)),
+    **{f"fpn_r50_{r}x256": _retinanet("resnet50", _fpn(256, r)) for r in (3, 5, 7)},
+    "fpn_r101_256": _retinanet("resnet101", _fpn(256)),
+    "fpn_amoebanetd_256": _retinanet("amoebanet_d", _fpn(256), 1280),
+    **{
+        f"nasfpn_{name}_{r}x{w}": _retinanet(backbone, _nasfpn(r, w))
+        for name, (backbone, stacks) in _STACKS.items()
+        for r, w in stacks
+    },
+    **{f"nasfpn_amoebanetd_{r}x384": _retinanet("amoebanet_d", _nasfpn(r, 384), 1280) for r in (5, 7)},
 }
 
 
@@ -77,11 +96,15 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def read_genotype(path: Path) -> Genotype:
-    """Reads a genotype from a JSON file."""
+    """Reads a genotype from a JSON file, or takes one of `GENOTYPES` by its name."""
+    if str(path) in GENOTYPES:
+        return GENOTYPES[str(path)]
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise GenotypeError(f"cannot read a genotype from {path}: {error}") from error
+        raise GenotypeError(
+            f"cannot read a genotype from {path}: {error}; give a JSON file or one of {', '.join(GENOTYPES)}"
+        ) from error
     return Genotype.from_dict(data)
 
 

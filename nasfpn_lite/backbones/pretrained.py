@@ -1,8 +1,9 @@
 """ImageNet weights for a backbone: the shipped file, a file of the user's, or Keras's own download.
 
 A weight file is a .npz of arrays named "layer/variable", where variable is kernel, gamma, beta, moving_mean or
-moving_variance (depthwise kernels too are "kernel", (3, 3, channels, 1), as Keras 3 names them), or a .h5 or
-.weights.h5 of keras.applications.MobileNetV2 1.0. Its weights must be made for images of pixel / 127.5 - 1.
+moving_variance (depthwise kernels too are "kernel", (3, 3, channels, 1), as Keras 3 names them), made for images of
+pixel / 127.5 - 1, or a .h5 or .weights.h5 of keras.applications: MobileNetV2 1.0, ResNet50 or ResNet101. ResNets are
+rewritten as `keras_resnet` tells, which also tells what cannot be.
 
 The shipped file is torchvision's MobileNetV2 (IMAGENET1K_V1, 71.9 % top-1, BSD-3-Clause: its notice lies beside it),
 with kernels in float16 and batch norms in float32. It needs symmetric padding. Its first layer is rewritten for our
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from nasfpn_lite.backbones.keras_resnet import Weights, convert_keras_resnet
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.specs import BackboneName
 from nasfpn_lite.weights import load_arrays, variable_name
 
 SHIPPED = Path(__file__).with_name("mobilenet_v2_imagenet.npz")
@@ -27,19 +29,24 @@ SHIPPED_SHA256 = "33e64c176575113b3c5684b04576260066f9fa22d91b78a0f8a7bc9bb21f03
 # A detector may have another width here, or no such layer; then these start anew.
 _LAYERS_THAT_MAY_DIFFER = ("Conv_1", "Conv_1_bn")
 
-Weights = dict[str, dict[str, np.ndarray]]  # layer -> variable -> array
+_APPLICATIONS: dict[BackboneName, str] = {
+    "mobilenet_v2": "MobileNetV2",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+}
 
 
 class BackboneWeightsError(UserError):
     """Backbone weights that cannot be read or do not fit."""
 
 
-def load_pretrained(model: Any, *, path: Path | None = None) -> list[str]:
+def load_pretrained(model: Any, *, path: Path | None = None, backbone: BackboneName = "mobilenet_v2") -> list[str]:
     """Sets the layers of a model that have the names of layers in a weight file; others stay as they are.
 
     Args:
         model: A Keras model, a whole detector included.
         path: A .npz, .h5 or .weights.h5 file; None for the shipped MobileNetV2.
+        backbone: The model's; it tells how a file of Keras is read.
 
     Returns:
         The names of the layers that were set, in the model's order.
@@ -48,24 +55,33 @@ def load_pretrained(model: Any, *, path: Path | None = None) -> list[str]:
         BackboneWeightsError: The file is missing, broken or altered, no layer of it is in the model, or a layer
             differs in shape or variables. Then no layer was set.
     """
-    weights = _read_shipped() if path is None else _read_file(path)
+    weights = _read_shipped() if path is None else _read_file(path, backbone)
     return _set_layers(model, weights, source=str(path or SHIPPED.name))
 
 
-def load_keras_download(model: Any) -> list[str]:
-    """Does the same with the MobileNetV2 1.0 weights that Keras downloads, or finds in its cache.
+def load_keras_download(model: Any, *, backbone: BackboneName = "mobilenet_v2") -> list[str]:
+    """Does the same with the ImageNet weights of this backbone that Keras downloads, or finds in its cache.
 
     Raises:
-        BackboneWeightsError: No network and no cached file, or the model has no MobileNetV2.
+        BackboneWeightsError: No network and no cached file, or the model has another backbone.
     """
+    network = _name_application(backbone)
     try:
-        source = keras.applications.MobileNetV2(weights="imagenet", include_top=False)
+        source = getattr(keras.applications, network)(weights="imagenet", include_top=False)
     except Exception as error:  # what Keras raises here when a download fails is a bare Exception
         raise BackboneWeightsError(
-            f"Keras could not download its MobileNetV2 weights ({error}). Use the shipped weights, or fetch the file "
-            "elsewhere and give it with --backbone-weights PATH."
+            f"Keras could not download its {network} weights ({error}). Fetch the file elsewhere and give it with "
+            "--backbone-weights PATH; MobileNetV2 weights are also in the package."
         ) from error
-    return _set_layers(model, _weights_of(source), source="keras.applications.MobileNetV2")
+    return _set_layers(model, _weights_of(source), source=f"keras.applications.{network}")
+
+
+def _name_application(backbone: BackboneName) -> str:
+    if backbone not in _APPLICATIONS:
+        raise BackboneWeightsError(
+            f"Keras has no weights for {backbone}, only for {', '.join(_APPLICATIONS)}; give a .npz, or --no-pretrained"
+        )
+    return _APPLICATIONS[backbone]
 
 
 def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
@@ -95,12 +111,14 @@ def _set_layers(model: Any, weights: Weights, *, source: str) -> list[str]:
     return loaded
 
 
-def _weights_of(model: Any) -> Weights:
-    return {
+def _weights_of(application: Any) -> Weights:
+    """Returns the weights of a network of keras.applications as our own network of its kind has them."""
+    weights = {
         layer.name: {variable_name(variable): keras.ops.convert_to_numpy(variable) for variable in layer.weights}
-        for layer in model.layers
+        for layer in application.layers
         if layer.weights
     }
+    return convert_keras_resnet(weights) if "conv5_block3_3_conv" in weights else weights
 
 
 def _read_shipped() -> Weights:
@@ -114,13 +132,13 @@ def _read_shipped() -> Weights:
     return _read_npz(SHIPPED)
 
 
-def _read_file(path: Path) -> Weights:
+def _read_file(path: Path, backbone: BackboneName) -> Weights:
     if not path.is_file():
         raise BackboneWeightsError(f"backbone weights {path}: no such file")
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix == ".h5":
-        return _read_keras_h5(path)
+        return _read_keras_h5(path, _name_application(backbone))
     raise BackboneWeightsError(f"backbone weights {path}: expected a .npz, .h5 or .weights.h5 file")
 
 
@@ -138,17 +156,18 @@ def _read_npz(path: Path) -> Weights:
     return weights
 
 
-def _read_keras_h5(path: Path) -> Weights:
+def _read_keras_h5(path: Path, network: str) -> Weights:
     """Reads both h5 formats of Keras, by the order of layers: released files have layer names of their own time."""
     problem: Exception | None = None
     for include_top, shape in ((False, (None, None, 3)), (True, (224, 224, 3))):
-        model = keras.applications.MobileNetV2(input_shape=shape, include_top=include_top, weights=None)
+        model = getattr(keras.applications, network)(input_shape=shape, include_top=include_top, weights=None)
         try:
             model.load_weights(path)
         except (ValueError, OSError, KeyError) as error:
             problem = problem or error
         else:
             return _weights_of(model)
+    alpha = " with alpha 1.0" if network == "MobileNetV2" else ""
     raise BackboneWeightsError(
-        f"{path}: expected weights of keras.applications.MobileNetV2 with alpha 1.0: {problem}"
+        f"{path}: expected weights of keras.applications.{network}{alpha}: {problem}"
     ) from problem

@@ -4,8 +4,7 @@ Facts from the TPU detection code that NAS-FPN was published with: no biases, ba
 truncated normal of variance 1/fan_in, a projection shortcut in the first block of every group, and in bottleneck
 blocks the stride on the 3x3 convolution. That last choice is told by the paper's FLOPs: the ResNet-50 share of its FPN
 model at 640x640 is 33.3 G multiply-adds; this one has 33.4 G, one with the stride on the first 1x1, as in
-keras.applications, 31.5 G.
-Keras's own ResNet weights were therefore trained for other strides and carry biases; they are not loaded.
+keras.applications, 31.5 G. Keras's weights were trained for those strides; `keras_resnet` tells how they are used.
 """
 
 from types import ModuleType
@@ -25,17 +24,27 @@ _BOTTLENECK_EXPANSION = 4
 class _Layers:
     """Convolution, batch norm and ReLU with the options that all of them share."""
 
-    def __init__(self, keras: ModuleType, bn_momentum: float, folded: bool) -> None:
+    def __init__(self, keras: ModuleType, bn_momentum: float, symmetric_padding: bool, folded: bool) -> None:
         self.layers = keras.layers
         self.bn_momentum = bn_momentum
+        self.symmetric_padding = symmetric_padding
         self.folded = folded
 
+    def pad(self, x: Any, size: int, stride: int, name: str) -> tuple[Any, str]:
+        """Pads size // 2 before a strided layer of an odd size."""
+        if size == 1 or stride == 1 or not self.symmetric_padding:
+            return x, "same"
+        # At even sizes a layer of stride 2 never reads the last row and column that the far end would add.
+        sides = (size // 2, size // 2 - 1)
+        return self.layers.ZeroPadding2D((sides, sides), name=f"{name}_pad")(x), "valid"
+
     def conv_bn(self, x: Any, filters: int, size: int, name: str, stride: int = 1) -> Any:
+        x, padding = self.pad(x, size, stride, name)
         x = self.layers.Conv2D(
             filters,
             size,
             strides=stride,
-            padding="same",
+            padding=padding,
             use_bias=self.folded,
             kernel_initializer="lecun_normal",
             name=f"{name}_conv",
@@ -64,24 +73,33 @@ class _Layers:
 
 
 def build_resnet(
-    keras: ModuleType, image: Any, *, depth: Depth, bn_momentum: float, folded: bool = False
+    keras: ModuleType,
+    image: Any,
+    *,
+    depth: Depth,
+    bn_momentum: float,
+    symmetric_padding: bool,
+    folded: bool = False,
 ) -> dict[str, Any]:
-    """Puts a ResNet on an image tensor.
+    """Puts a ResNet on an image tensor of even height and width.
 
     Args:
         keras: The Keras to build with, `keras` or `tf_keras`.
         image: (B, H, W, 3).
         bn_momentum: Momentum of all batch norms (.997 in the TPU code).
+        symmetric_padding: Pad strided layers on all sides, as the TPU code, Keras's and torchvision's networks do,
+            instead of at the bottom and right as TensorFlow's "same" does.
         folded: Leave batch norms out and give every convolution a bias; see `folding`.
 
     Returns:
         {"C3": stride 8, "C4": stride 16, "C5": stride 32}, with 128, 256, 512 channels for depth 10 and
         512, 1024, 2048 for the deeper ones.
     """
-    layers = _Layers(keras, bn_momentum, folded)
+    layers = _Layers(keras, bn_momentum, symmetric_padding, folded)
     block = layers.basic_block if depth in _BASIC_DEPTHS else layers.bottleneck_block
     x = layers.relu(layers.conv_bn(image, 64, 7, "conv1", stride=2), "conv1_relu")
-    x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1_pool")(x)
+    x, padding = layers.pad(x, 3, 2, "pool1")  # zeros are no maximum of what a ReLU gives
+    x = keras.layers.MaxPooling2D(3, strides=2, padding=padding, name="pool1_pool")(x)
     groups = {}
     for group, (blocks, width, stride) in enumerate(zip(_BLOCKS[depth], _WIDTHS, _STRIDES, strict=True), start=2):
         for index in range(1, blocks + 1):

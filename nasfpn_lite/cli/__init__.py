@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
     "android": ("nasfpn_lite.android_bench.cli_android", "latency of .tflite files on phones, over adb"),
     "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
+    "graph": ("nasfpn_lite.cli.graph", "draw the pyramid of a variant or a genotype"),
     "report": ("nasfpn_lite.android_bench.cli_report", "write the report of a run again, with its latency on phones"),
 }
 

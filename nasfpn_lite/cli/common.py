@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from nasfpn_lite.genotype import GENOTYPES
 from nasfpn_lite.specs import DetectorSpec
 from nasfpn_lite.variants import VARIANTS, get_spec
 
@@ -46,7 +47,15 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("changes to the variant")
     group.add_argument("--size", metavar="S", help="input size in pixels: S or HxW, multiples of 64")
     group.add_argument("--classes", metavar="N", type=positive_int, help="number of classes, without background")
-    group.add_argument("--genotype", metavar="FILE", type=Path, help="JSON file with the graph of the NAS-FPN neck")
+    add_genotype_argument(group)
+
+
+def add_genotype_argument(parser: argparse._ActionsContainer) -> None:
+    """Adds --genotype."""
+    known = ", ".join(GENOTYPES)
+    parser.add_argument(
+        "--genotype", metavar="FILE", type=Path, help=f"JSON file with the graph of the NAS-FPN neck, or one of {known}"
+    )
 
 
 def spec_from_args(args: argparse.Namespace, *, variant: str | None = None) -> DetectorSpec:

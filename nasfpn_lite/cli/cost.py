@@ -15,10 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Counts and prints."""
     spec = spec_from_args(args)
-    from nasfpn_lite.cost import count_cost
-    from nasfpn_lite.detector import build_detector
+    from nasfpn_lite.cost import count_cost_of
 
-    cost = count_cost(build_detector(spec))
+    cost = count_cost_of(spec)
     result = {
         "variant": args.variant,
         "params": cost.params,

@@ -43,7 +43,8 @@ def test_words_of_a_cell():
     assert stages["block_5_add"].words == "backbone level C3"
 
 
-# (cells, towers): 15 cells in 3 pyramids; 2 sums and 4 outputs; 4 extra layers; 2 sums and 5 outputs
+# (cells, towers): 15 cells in 3 pyramids; 2 sums and 4 outputs; 4 extra layers; 2 sums and 5 outputs, then
+# 4 sums and 5 outputs twice
 @pytest.mark.parametrize(
     ("variant", "size", "cells", "towers"),
     [
@@ -51,6 +52,7 @@ def test_words_of_a_cell():
         ("fpnlite_64", "64x128", 6, 16),
         ("ssdlite", "64x128", 4, 0),
         ("fpn_r50_256", "128x256", 7, 40),
+        ("fpn_r50_3x256", "128x256", 25, 40),
     ],
 )
 def test_every_stage_is_a_layer_behind_what_it_is_computed_from(variant, size, cells, towers):

@@ -9,11 +9,11 @@ import pytest
 from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.detector import build_detector
-from nasfpn_lite.genotype import Genotype, MergingCell
-from nasfpn_lite.specs import DetectorSpec, NeckSpec
+from nasfpn_lite.genotype import FPN_P3P6, PANET_P3P6, Genotype, MergingCell
+from nasfpn_lite.specs import BackboneSpec, DetectorSpec, NeckSpec
 from nasfpn_lite.variants import VARIANTS
 
-MOBILE = [name for name, spec in VARIANTS.items() if spec.backbone.name == "mobilenet_v2"]
+MOBILE = [name for name, spec in VARIANTS.items() if spec.neck.max_level != 7]
 
 
 def small(name: str) -> DetectorSpec:
@@ -79,6 +79,23 @@ def test_a_resampled_node_and_a_gate_are_made_once() -> None:
     assert sum("globalmax" in name for name in names) == 1
 
 
+def test_the_top_level_of_fpn_in_cells_is_its_input_twice() -> None:
+    model = build_detector(tiny(FPN_P3P6))
+    image = np.random.default_rng(3).uniform(-1, 1, (1, 64, 128, 3)).astype(np.float32)
+    inputs, merged = (pyramid_values(model, name, image) for name in ("pool_C6", "pyramid1_cell1_P6_sum"))
+    np.testing.assert_allclose(merged, 2 * inputs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("genotype", "cells"), [(FPN_P3P6, 4), (PANET_P3P6, 6)])
+def test_classic_pyramids_stack(genotype: Genotype, cells: int) -> None:
+    counts = {}
+    for repeats in (1, 7):
+        with keras.StatelessScope(initialize_variables=False):
+            names = [layer.name for layer in build_detector(tiny(genotype, repeats)).layers]
+        counts[repeats] = sum(name.startswith("pyramid") and name.endswith("_bn") for name in names)
+    assert counts == {1: cells, 7: 7 * cells}
+
+
 def test_dangling_nodes_are_added() -> None:
     cells = (MergingCell(4, "sum", (0, 1)), MergingCell(4, "sum", (0, 1)), MergingCell(3, "sum", (0, 3)))
     names = [layer.name for layer in build_detector(tiny(Genotype(3, 4, cells))).layers]
@@ -96,3 +113,34 @@ def test_shared_predictors_are_shared_and_towers_are_not() -> None:
     assert "head_class_predictor_pointwise" in names and "head_class1_P3_pointwise" in names
     names = [layer.name for layer in build_detector(small("fpnlite_64")).layers]
     assert "head_class1_pointwise" in names and "head_class1_P3_bn" in names
+
+
+def stacked_fpn(repeats: int) -> DetectorSpec:
+    return dataclasses.replace(small("fpnlite_64"), neck=NeckSpec("fpn", 3, 6, width=16, repeats=repeats))
+
+
+def test_a_further_fpn_costs_its_laterals_and_its_smoothing() -> None:
+    once, twice = (count_cost(build_detector(stacked_fpn(n))) for n in (1, 2))
+    lateral, smooth = 16 * 16 + 16, 9 * 16 + 16 * 16 + 2 * 16  # bias; batch norm
+    assert twice.params - once.params == 4 * (lateral + smooth)
+    pixels = 8 * 16 + 4 * 8 + 2 * 4 + 1 * 2
+    assert twice.flops - once.flops == 2 * pixels * (16 * 16 + 9 * 16 + 16 * 16)
+
+
+def test_a_further_fpn_goes_down_from_its_top_level() -> None:
+    model = build_detector(stacked_fpn(2))
+    image = np.random.default_rng(1).uniform(-1, 1, (2, 64, 128, 3)).astype(np.float32)
+    top, below = (pyramid_values(model, f"fpn2_lateral_P{level}", image) for level in (6, 5))
+    merged = pyramid_values(model, "fpn2_sum_P5", image)
+    np.testing.assert_allclose(merged, below + top.repeat(2, axis=1).repeat(2, axis=2), rtol=1e-4, atol=1e-5)
+    assert (pyramid_values(model, "fpn2_P6_act", image) >= 0).all()
+
+
+def test_stochastic_depth_reaches_amoebanet_and_nothing_else() -> None:
+    spec = dataclasses.replace(small("fpnlite_64"), backbone=BackboneSpec("amoebanet_d"))
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_detector(spec, drop_path_keep=0.7)
+    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert max(rates) == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="drop_path_keep for mobilenet_v2"):
+        build_detector(small("fpnlite_64"), drop_path_keep=0.7)

@@ -16,7 +16,8 @@ R10 = "resnet10"
 
 def small_spec(variant: str):
     if variant == R10:
-        return dataclasses.replace(get_spec("fpnlite_64", size="64x128", num_classes=3), backbone=BackboneSpec(R10))
+        spec = get_spec("fpnlite_64", size="64x128", num_classes=3)
+        return dataclasses.replace(spec, backbone=BackboneSpec(R10), neck=dataclasses.replace(spec.neck, repeats=2))
     spec = get_spec(variant, size="64x128", num_classes=3)
     neck = dataclasses.replace(spec.neck, repeats=1) if spec.neck.kind == "nasfpn" else spec.neck
     return dataclasses.replace(spec, neck=neck)

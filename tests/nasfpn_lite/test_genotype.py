@@ -2,7 +2,19 @@ import json
 
 import pytest
 
-from nasfpn_lite.genotype import NASFPN_7, NASFPN_P3P6_9, NASFPNLITE_15, Genotype, GenotypeError, MergingCell
+from nasfpn_lite.genotype import (
+    FPN_P3P6,
+    FPN_P3P7,
+    GENOTYPES,
+    NASFPN_7,
+    NASFPN_P3P6_9,
+    NASFPNLITE_15,
+    PANET_P3P6,
+    PANET_P3P7,
+    Genotype,
+    GenotypeError,
+    MergingCell,
+)
 
 
 def rows(genotype: Genotype) -> list[tuple[int, str, tuple[int, int]]]:
@@ -75,7 +87,53 @@ def test_fifteen_cells_meet_the_fingerprint_of_table_1() -> None:
     assert not any(NASFPNLITE_15.dangling)
 
 
-@pytest.mark.parametrize("genotype", [NASFPN_7, NASFPN_P3P6_9, NASFPNLITE_15])
+def test_fpn_literally() -> None:
+    """Each output from its input and the output above; the top one from the inputs of the two highest levels."""
+    assert (FPN_P3P7.min_level, FPN_P3P7.max_level) == (3, 7)
+    assert rows(FPN_P3P7) == [
+        (7, "sum", (3, 4)),
+        (6, "sum", (3, 5)),
+        (5, "sum", (2, 6)),
+        (4, "sum", (1, 7)),
+        (3, "sum", (0, 8)),
+    ]
+    assert (FPN_P3P6.min_level, FPN_P3P6.max_level) == (3, 6)
+    assert rows(FPN_P3P6) == [(6, "sum", (2, 3)), (5, "sum", (2, 4)), (4, "sum", (1, 5)), (3, "sum", (0, 6))]
+    assert FPN_P3P7.outputs == {7: 5, 6: 6, 5: 7, 4: 8, 3: 9}
+
+
+def test_panet_literally() -> None:
+    assert (PANET_P3P7.min_level, PANET_P3P7.max_level) == (3, 7)
+    assert rows(PANET_P3P7) == [
+        (6, "sum", (3, 4)),
+        (5, "sum", (2, 5)),
+        (4, "sum", (1, 6)),
+        (3, "sum", (0, 7)),
+        (4, "sum", (7, 8)),
+        (5, "sum", (6, 9)),
+        (6, "sum", (5, 10)),
+        (7, "sum", (4, 11)),
+    ]
+    assert PANET_P3P7.outputs == {3: 8, 4: 9, 5: 10, 6: 11, 7: 12}
+    assert (PANET_P3P6.min_level, PANET_P3P6.max_level) == (3, 6)
+    assert rows(PANET_P3P6) == [
+        (5, "sum", (2, 3)),
+        (4, "sum", (1, 4)),
+        (3, "sum", (0, 5)),
+        (4, "sum", (5, 6)),
+        (5, "sum", (4, 7)),
+        (6, "sum", (3, 8)),
+    ]
+    assert PANET_P3P6.outputs == {3: 6, 4: 7, 5: 8, 6: 9}
+
+
+@pytest.mark.parametrize("genotype", [FPN_P3P7, FPN_P3P6, PANET_P3P7, PANET_P3P6])
+def test_classic_pyramids_add_and_leave_nothing_dangling(genotype: Genotype) -> None:
+    assert {cell.op for cell in genotype.cells} == {"sum"}
+    assert not any(genotype.dangling)
+
+
+@pytest.mark.parametrize("genotype", GENOTYPES.values())
 def test_json_round_trip(genotype: Genotype) -> None:
     assert Genotype.from_dict(json.loads(json.dumps(genotype.to_dict()))) == genotype
 

@@ -30,6 +30,7 @@ def test_p7_needs_multiples_of_128() -> None:
         ({"kind": "bifpn"}, "neck kind must be one of"),
         ({"width": 50}, "multiple of 8, got 50"),
         ({"repeats": 0}, "at least 1"),
+        ({"kind": "ssdlite", "genotype": None, "repeats": 2}, "cannot be stacked, got repeats=2"),
         ({"min_level": 2}, "starts at P3, P4 or P5"),
         ({"genotype": None}, "a genotype goes with"),
         ({"max_level": 7}, "the genotype spans P3..P6, the neck P3..P7"),
