@@ -5,6 +5,7 @@ from typing import Any, Literal
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
 from nasfpn_lite.blocks import Blocks
+from nasfpn_lite.errors import UserError
 from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
 from nasfpn_lite.head import build_head
 from nasfpn_lite.nasfpn import build_nasfpn
@@ -14,13 +15,22 @@ _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_fea
 _RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
-def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False) -> Any:
+def build_detector(
+    spec: DetectorSpec,
+    *,
+    keras: Any = None,
+    bn_momentum: float = 0.99,
+    folded: bool = False,
+    drop_block: Any = None,
+) -> Any:
     """Builds a detector with random weights.
 
     Args:
         keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
         folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
+        drop_block: `regularizers.Dropping` for a training with DropBlock in the pyramid; the weights' names and what
+            the network computes outside of training stay the same.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
@@ -30,7 +40,9 @@ def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float 
         import keras  # type: ignore[no-redef]
     if folded and spec.head.shared_towers:
         raise ValueError("one convolution cannot hold the batch norms of several levels; see folding.unshare")
-    blocks = Blocks(keras, spec.activation, bn_momentum, folded)
+    if drop_block is not None and (folded or spec.neck.kind == "ssdlite" or keras.__name__ != "keras"):
+        raise UserError("DropBlock needs a pyramid (a nasfpn or fpn neck), batch norms and Keras 3")
+    blocks = Blocks(keras, spec.activation, bn_momentum, folded, drop_block)
     image = keras.Input((*spec.image_size, 3), name="image")
     features = _build_backbone(keras, image, spec, bn_momentum, folded)
     pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)

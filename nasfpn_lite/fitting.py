@@ -9,6 +9,7 @@ import numpy as np
 
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.regularizers import nothing_dropped
 
 
 def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
@@ -78,16 +79,18 @@ def freeze(model: Any, stride: int) -> None:
 def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int) -> None:
     """Replaces every batch norm's moving statistics by their mean over some batches, for the weights as they are.
 
-    A short training leaves moving averages that lag behind the weights, averaged weights even more.
+    A short training leaves moving averages that lag behind the weights, averaged weights even more. Nothing is dropped
+    meanwhile: the network in use sees whole feature maps.
 
     Args:
         images: Batches as in training, (b, H, W, 3) float32.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     momenta = [layer.momentum for layer in norms]
-    for index in range(batches):
-        for layer in norms:
-            layer.momentum = index / (index + 1)  # makes the moving average a plain mean
-        model(next(images), training=True)
+    with nothing_dropped(model):
+        for index in range(batches):
+            for layer in norms:
+                layer.momentum = index / (index + 1)  # makes the moving average a plain mean
+            model(next(images), training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

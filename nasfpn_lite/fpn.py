@@ -45,7 +45,7 @@ def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[
         pyramid[level] = smooth(below, f"fpn_P{level}", strides=2)
     used_above = range(top, neck.max_level)
     return {
-        level: blocks.batch_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
+        level: blocks.pyramid_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
         for level, x in pyramid.items()
     }
 
