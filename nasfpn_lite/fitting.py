@@ -9,7 +9,7 @@ import numpy as np
 
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
-from nasfpn_lite.regularizers import nothing_dropped
+from nasfpn_lite.regularizers import Dropping, nothing_dropped
 
 
 def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
@@ -63,6 +63,14 @@ def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> No
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
+
+
+def make_drop_block(recipe: TrainingRecipe, total_steps: int, seed: int) -> Dropping | None:
+    """Returns the recipe's DropBlock for `build_detector`, None for none."""
+    if recipe.drop_block_keep == 1:
+        return None
+    calls = total_steps * recipe.accumulate  # every part of a batch is one
+    return Dropping(recipe.drop_block_keep, ramp_steps=calls if recipe.drop_block_ramp else 0, seed=seed)
 
 
 def freeze(model: Any, stride: int) -> None:

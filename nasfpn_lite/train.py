@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from nasfpn_lite.accumulation import accumulating
 from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
 from nasfpn_lite.data.coco import find_splits, load_split, read_record
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
@@ -20,7 +21,7 @@ from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.fitting import compile_detector, freeze, recompute_statistics
+from nasfpn_lite.fitting import compile_detector, freeze, make_drop_block, recompute_statistics
 from nasfpn_lite.keras_detector import KerasDetector
 from nasfpn_lite.preprocess import ImageError
 from nasfpn_lite.recipes import TrainingRecipe
@@ -165,11 +166,13 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     recipe = job.recipe
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
-    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps))
+    drop_block = make_drop_block(recipe, plan.total_steps, job.seed)
+    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps), drop_block=drop_block)
     if job.backbone_weights is not None and not resume:
         _load_backbone(model, job)
     if job.backbone_weights is not None:
         freeze(model, recipe.frozen_stride)
+    model = accumulating(model, recipe.accumulate)
     compile_detector(model, recipe, plan.total_steps)
     first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
     start_step = first_round * plan.steps_per_round
