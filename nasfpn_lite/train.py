@@ -1,6 +1,7 @@
 """Training: from a folder of photos to a run folder. Every piece also serves a plain `compile` and `fit`."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import logging
@@ -146,14 +147,18 @@ def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
 
 def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
     """Writes the description, or compares it where there is something to go on from; returns whether there is."""
-    description = {**job.to_dict(), "images": len(split.images), "backend": keras.backend.backend()}
+    annotations = hashlib.sha256(find_splits(job.data)["train"].read_bytes()).hexdigest()
+    description = {**job.to_dict(), "images": len(split.images), "data_sha256": annotations}
+    description["backend"] = keras.backend.backend()
     if not any((folder / name).is_file() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
         write_run_description(folder, job.spec, split.categories, description)
         return False
     if not resume:
         raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
     description["spec"] = job.spec.to_dict()
-    there = {**read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    # What an older version did not write yet, it did not decide either.
+    there = {"data_sha256": annotations, **read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    there["recipe"] = json.loads(json.dumps(TrainingRecipe.from_dict(there["recipe"]).to_dict()))
     changed = [key for key in description if there.get(key) != json.loads(json.dumps(description[key]))]
     if changed:
         raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
