@@ -86,5 +86,5 @@ class _Axis:
         ends = f"M{low:.1f} {y - 5:.1f}v10M{high:.1f} {y - 5:.1f}v10"
         yield f'<path d="M{low:.1f} {y:.1f}H{high:.1f}{ends}" class="whisker"/>'
         for value in values:
-            yield f'<circle cx="{self.x(value):.1f}" cy="{y:.1f}" r="4.5" class="dot"/>'
+            yield f'<circle cx="{self.x(value):.1f}" cy="{y - 11:.1f}" r="4.5" class="dot"/>'
         yield f'<path d="M{self.x(mean):.1f} {y - 7:.1f}l6 7l-6 7l-6 -7z" class="mean"/>'

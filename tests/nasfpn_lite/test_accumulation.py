@@ -1,9 +1,5 @@
 """A batch in parts gives the update of the whole batch, on both backends."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -109,15 +105,3 @@ def test_one_part_is_the_model_itself_and_parts_must_fit() -> None:
     compile_detector(divided, recipe(), STEPS)
     with pytest.raises(UserError, match="a batch of 8 images cannot be computed in 3 equal parts"):
         divided.train_on_batch(*batches()[0])
-
-
-def test_the_same_on_jax() -> None:
-    if keras.backend.backend() == "jax":
-        pytest.skip("this is JAX")
-    tests = "parts_give or batch_norms or one_part"
-    command = [sys.executable, "-m", "pytest", __file__, "-q", "-k", tests, "-p", "no:cacheprovider"]
-    result = subprocess.run(
-        command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False, timeout=600
-    )
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert "5 passed" in result.stdout
