@@ -65,7 +65,8 @@ class _TensorFlowModel(_Model):
                 outputs = self(images[part], training=True)
                 part_loss = self.compute_loss(images[part], part_targets, outputs, weights[part], training=True)
                 scaled = self.optimizer.scale_loss(part_loss)
-            gradients = tape.gradient(scaled, [variable.value for variable in variables])
+            values = [variable.value for variable in variables]
+            gradients = tape.gradient(scaled, values, unconnected_gradients="zero")
             return (
                 part + 1,
                 loss + part_loss,

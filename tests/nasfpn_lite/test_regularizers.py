@@ -105,6 +105,15 @@ def test_seed_and_name_decide_and_the_state_resumes(kind: type) -> None:
     np.testing.assert_array_equal(dropped(again, (64, 4, 4, 2)), dropped(layer, (64, 4, 4, 2)))
 
 
+@pytest.mark.parametrize("kind", [DropBlock, DropPath])
+def test_half_precision_stays_half_and_drops_exactly(kind: type) -> None:
+    layer, whole = (kind(Dropping(0.5), name="a", dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
+    image = np.ones((8, 5, 5, 4), np.float32)
+    out = layer(image, training=True)
+    assert keras.backend.standardize_dtype(out.dtype) == "bfloat16"
+    np.testing.assert_array_equal(np.array(keras.ops.cast(out, "float32")) > 0, dropped(whole, image.shape) > 0)
+
+
 @pytest.mark.parametrize(("keep", "ramp"), [(0.0, 0), (1.1, 0), (0.5, -1)])
 def test_nonsense_is_refused(keep: float, ramp: int) -> None:
     with pytest.raises(UserError, match="got"):
