@@ -31,7 +31,7 @@ PRESET_NOTES: dict[str, PresetNote] = {
     "paper_dropblock": PresetNote(
         "NAS-FPN paper section 4.5: 150 epochs, drops after 120 and 140, DropBlock 3x3 in the pyramid",
         "test-dev: nasfpn_r50_7x384 at 1280 46.6, without DropBlock 45.4",
-        "keep probability .9, falling from 1 linearly: the paper gives none; .9 is the DropBlock authors' usual one",
+        "keep probability .9, falling from 1 linearly: the paper gives none; .9 is common in public DropBlock code",
     ),
     "amoebanet_cosine": PresetNote(
         "NAS-FPN paper section 4: cosine schedule for AmoebaNet at 1280",
