@@ -144,8 +144,9 @@ def nothing_dropped(model: Any) -> Iterator[None]:
 
 
 def random_states(model: Any) -> dict[str, Any]:
-    """Returns {layer name: variable} of the seed generators, which are no weights but belong to a checkpoint."""
-    return {layer.name: layer.seed_generator.state for layer in model.layers if isinstance(layer, _Drop)}
+    """Returns {layer name: variable} of the seed generators, Keras's own included: no weights, but part of a state."""
+    generators = {layer.name: getattr(layer, "seed_generator", None) for layer in model.layers}
+    return {name: generator.state for name, generator in generators.items() if generator is not None}
 
 
 def _mix(seed: int, name: str) -> int:

@@ -155,6 +155,12 @@ def test_a_detector_in_use_has_nothing_of_it(variant: str) -> None:
         np.testing.assert_array_equal(states[name], np.array(state))
 
 
+def test_keras_layers_with_noise_are_part_of_the_state() -> None:
+    image = keras.Input((3,), name="image")
+    model = keras.Model(image, keras.layers.Dropout(0.5, name="dropout")(DropPath(Dropping(0.5), name="path")(image)))
+    assert list(random_states(model)) == ["path", "dropout"]
+
+
 def test_no_pyramid_no_drop_block() -> None:
     with pytest.raises(UserError, match="DropBlock needs a pyramid"):
         build_detector(VARIANTS["ssdlite"], drop_block=Dropping(0.9))
