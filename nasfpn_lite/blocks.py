@@ -17,12 +17,14 @@ class Blocks:
     Attributes:
         keras: The module `keras`, or `tf_keras` for quantization-aware training. Only layers that both have are used.
         folded: Leave batch norms out and give the convolutions before them a bias; see `folding`.
+        drop_block: `regularizers.Dropping` of the pyramid, for training alone.
     """
 
     keras: Any
     activation: str
     bn_momentum: float
     folded: bool = False
+    drop_block: Any = None
 
     def act(self, x: Any, name: str) -> Any:
         """Applies the detector's activation."""
@@ -38,6 +40,15 @@ class Blocks:
         if self.folded:
             return x if foldable else self.keras.layers.DepthwiseConv2D(1, name=name)(x)
         return self.keras.layers.BatchNormalization(momentum=self.bn_momentum, epsilon=BN_EPSILON, name=name)(x)
+
+    def pyramid_norm(self, x: Any, name: str, *, foldable: bool = True) -> Any:
+        """Applies batch normalization inside the pyramid, and DropBlock after it where a training asks for it."""
+        x = self.batch_norm(x, name, foldable=foldable)
+        if self.drop_block is None:
+            return x
+        from nasfpn_lite.regularizers import DropBlock
+
+        return DropBlock(self.drop_block, name=f"{name.removesuffix('_bn')}_drop_block")(x)
 
     def project(self, x: Any, width: int, name: str) -> Any:
         """1x1 convolution and batch norm, no activation: (b, h, w, any) -> (b, h, w, width)."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
+from nasfpn_lite.regularizers import random_states
 from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class Progress(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves model, optimizer (averages included) and step after every round, in one file, whole or not at all."""
+    """Saves model, optimizer (averages included), seed generators and step after every round, whole or not at all."""
 
     def __init__(self, path: Path, steps_per_round: int) -> None:
         super().__init__()
@@ -161,6 +162,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Saves the state from which the next round starts."""
         arrays = {f"model/{key}": value for key, value in to_arrays(self.model).items()}
         arrays |= {f"optimizer/{i}": np.array(v) for i, v in enumerate(self.model.optimizer.variables)}
+        arrays |= {f"random/{name}": np.array(state) for name, state in random_states(self.model).items()}
         arrays["round"] = np.array(epoch + 1)
         save_arrays(arrays, self.path)
 
@@ -175,11 +177,15 @@ def restore_checkpoint(model: Any, path: Path) -> int:
     model.optimizer.build(model.trainable_variables)
     saved = [arrays[f"optimizer/{i}"] for i in range(sum(key.startswith("optimizer/") for key in arrays))]
     variables = model.optimizer.variables
-    if [v.shape for v in saved] != [tuple(v.shape) for v in variables]:
+    states = {f"random/{name}": state for name, state in random_states(model).items()}
+    same_states = states.keys() == {key for key in arrays if key.startswith("random/")}
+    if not same_states or [v.shape for v in saved] != [tuple(v.shape) for v in variables]:
         raise UserError(f"{path} belongs to another model or recipe; start afresh in another folder")
     set_arrays(model, {key[6:]: value for key, value in arrays.items() if key.startswith("model/")}, source=str(path))
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
+    for key, state in states.items():
+        state.assign(arrays[key])
     return int(arrays["round"])
 
 

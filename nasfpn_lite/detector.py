@@ -6,6 +6,7 @@ from nasfpn_lite.backbones.amoebanet import build_amoebanet_d
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
 from nasfpn_lite.blocks import Blocks
+from nasfpn_lite.errors import UserError
 from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
 from nasfpn_lite.head import build_head
 from nasfpn_lite.nasfpn import build_nasfpn
@@ -22,6 +23,7 @@ def build_detector(
     bn_momentum: float = 0.99,
     folded: bool = False,
     drop_path_keep: float = 1.0,
+    drop_block: Any = None,
 ) -> Any:
     """Builds a detector with random weights.
 
@@ -30,6 +32,8 @@ def build_detector(
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
         folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
         drop_path_keep: AmoebaNet-D's stochastic depth: probability to keep a branch in training; 1 for none.
+        drop_block: `regularizers.Dropping` for a training with DropBlock in the pyramid; the weights' names and what
+            the network computes outside of training stay the same.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
@@ -41,7 +45,9 @@ def build_detector(
         raise ValueError("one convolution cannot hold the batch norms of several levels; see folding.unshare")
     if drop_path_keep != 1 and spec.backbone.name != "amoebanet_d":
         raise ValueError(f"only amoebanet_d has branches to drop, got drop_path_keep for {spec.backbone.name}")
-    blocks = Blocks(keras, spec.activation, bn_momentum, folded)
+    if drop_block is not None and (folded or spec.neck.kind == "ssdlite" or keras.__name__ != "keras"):
+        raise UserError("DropBlock needs a pyramid (a nasfpn or fpn neck), batch norms and Keras 3")
+    blocks = Blocks(keras, spec.activation, bn_momentum, folded, drop_block)
     image = keras.Input((*spec.image_size, 3), name="image")
     features = _build_backbone(blocks, image, spec.backbone, drop_path_keep)
     pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)

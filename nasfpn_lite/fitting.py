@@ -9,6 +9,7 @@ import numpy as np
 
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.regularizers import Dropping, nothing_dropped
 
 
 def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
@@ -64,6 +65,14 @@ def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> No
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
 
 
+def make_drop_block(recipe: TrainingRecipe, total_steps: int, seed: int) -> Dropping | None:
+    """Returns the recipe's DropBlock for `build_detector`, None for none."""
+    if recipe.drop_block_keep == 1:
+        return None
+    calls = total_steps * recipe.accumulate  # every part of a batch is one
+    return Dropping(recipe.drop_block_keep, ramp_steps=calls if recipe.drop_block_ramp else 0, seed=seed)
+
+
 def freeze(model: Any, stride: int) -> None:
     """Freezes all layers before the first whose output is coarser than a stride, batch norms included."""
     if stride < 1:
@@ -78,16 +87,18 @@ def freeze(model: Any, stride: int) -> None:
 def recompute_statistics(model: Any, images: Iterator[np.ndarray], batches: int) -> None:
     """Replaces every batch norm's moving statistics by their mean over some batches, for the weights as they are.
 
-    A short training leaves moving averages that lag behind the weights, averaged weights even more.
+    A short training leaves moving averages that lag behind the weights, averaged weights even more. Nothing is dropped
+    meanwhile: the network in use sees whole feature maps.
 
     Args:
         images: Batches as in training, (b, H, W, 3) float32.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     momenta = [layer.momentum for layer in norms]
-    for index in range(batches):
-        for layer in norms:
-            layer.momentum = index / (index + 1)  # makes the moving average a plain mean
-        model(next(images), training=True)
+    with nothing_dropped(model):
+        for index in range(batches):
+            for layer in norms:
+                layer.momentum = index / (index + 1)  # makes the moving average a plain mean
+            model(next(images), training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

@@ -53,7 +53,7 @@ def _first_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict
         pyramid[level] = smooth(below, f"fpn_P{level}", strides=2)
     used_above = range(top, neck.max_level)
     return {
-        level: blocks.batch_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
+        level: blocks.pyramid_norm(x, f"fpn_P{level}_bn", foldable=level not in used_above)
         for level, x in pyramid.items()
     }
 
@@ -66,7 +66,7 @@ def _further_fpn(blocks: Blocks, below: dict[int, Any], neck: NeckSpec, name: st
     _add_downwards(blocks, merged, name)
     for level, x in merged.items():
         x = blocks.conv3x3(neck.width, separable=neck.separable, name=f"{name}_P{level}")(x)
-        pyramid[level] = blocks.batch_norm(x, f"{name}_P{level}_bn")
+        pyramid[level] = blocks.pyramid_norm(x, f"{name}_P{level}_bn")
     return pyramid
 
 

@@ -5,12 +5,22 @@ from typing import Any
 import keras
 from keras import ops
 
+from nasfpn_lite.layer_names import CLASS_OUTPUT
 from nasfpn_lite.targets import IGNORED
 
 FOCAL_ALPHA = 0.25  # paper.section 4: alpha .25, gamma 1.5
 FOCAL_GAMMA = 1.5
 HUBER_DELTA = 0.1
 BOX_LOSS_WEIGHT = 50.0
+
+
+def loss_divisor(targets: dict[str, Any]) -> Any:
+    """Returns what both losses of a batch are divided by: its positive anchors plus one, a float32 scalar."""
+    return _count_positives(targets[CLASS_OUTPUT]) + 1.0
+
+
+def _count_positives(labels: Any) -> Any:
+    return ops.sum(ops.cast(labels >= 0, "float32"))
 
 
 class FocalLoss(keras.losses.Loss):
@@ -31,7 +41,7 @@ class FocalLoss(keras.losses.Loss):
         labels = ops.cast(y_true, "int32")
         logits = ops.cast(y_pred, "float32")
         target = ops.one_hot(labels, logits.shape[-1], dtype="float32")  # negative labels give a row of zeros
-        positives = ops.sum(ops.cast(labels >= 0, "float32"))
+        positives = _count_positives(labels)
         # With s = +1 for the right class and -1 for the others, all of focal loss is a function of s * logit.
         margin = logits * (2.0 * target - 1.0)
         cross_entropy = ops.softplus(-margin)

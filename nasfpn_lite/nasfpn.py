@@ -52,7 +52,7 @@ class _Pyramid:
             merged = self.blocks.keras.layers.Add(name=f"{name}_dangling{node}")([merged, self.nodes[node]])
         merged = self.blocks.act(merged, f"{name}_act")
         merged = self.blocks.conv3x3(self.neck.width, separable=self.neck.separable, name=name)(merged)
-        return self.blocks.batch_norm(merged, f"{name}_bn")
+        return self.blocks.pyramid_norm(merged, f"{name}_bn")
 
     def attention(self, inputs: tuple[int, int], first: Any, second: Any, name: str) -> Any:
         """coarser + finer * sigmoid(global max of coarser); at equal levels the first input counts as the coarser."""

@@ -1,6 +1,6 @@
-"""Training recipes as data, and the two presets."""
+"""Training recipes as data, and the presets; `preset_notes` says where each comes from and what to expect of it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from nasfpn_lite.data.augment import AugmentSpec
@@ -16,17 +16,22 @@ class TrainingRecipe:
     """How a detector is trained.
 
     Attributes:
+        batch_size: Images per update.
+        accumulate: Parts in which a batch is computed one after another, to need less memory; a divisor of batch_size.
+            The update is that of the whole batch; only batch norms see less at once.
         optimizer: "sgd" with momentum, or "adamw", which gets on faster in a training of a few minutes.
         learning_rate: Peak, for this batch size and optimizer.
         warmup_steps: Linear from a tenth of the peak.
         schedule: "step" divides by 10 at each of `drops`; "cosine" falls to zero.
         drops: Fractions of the training, 0..1.
         weight_decay: On kernels only, decoupled from the momentum.
-        clip_norm: Bound of the gradient's norm over all weights.
+        clip_norm: Bound of the gradient's norm over all weights; None for none.
         frozen_stride: Pretrained layers whose output has this stride or a finer one stay as they are; 0 trains all.
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
+        drop_block_keep: DropBlock's keep probability in the pyramid; 1 for no DropBlock.
+        drop_block_ramp: It falls from 1 to drop_block_keep over the training, linearly, instead of being constant.
         validations: How often the validation images are scored on the way (0: never).
     """
 
@@ -39,28 +44,39 @@ class TrainingRecipe:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    clip_norm: float = 10.0
+    clip_norm: float | None = 10.0
     frozen_stride: int = 0
     ema: bool = True
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    accumulate: int = 1
+    drop_block_keep: float = 1.0
+    drop_block_ramp: bool = True
     validations: int = 5
     augment: AugmentSpec = field(default_factory=AugmentSpec)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drops", tuple(self.drops))
-        for name in ("batch_size", "epochs", "learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("batch_size", "epochs", "learning_rate", "clip_norm", "accumulate", "drop_block_keep"):
+            value = getattr(self, name)
+            if not (value is None and name == "clip_norm" or value > 0):
+                raise RecipeError(f"{name} must be positive, got {value}")
         if self.schedule not in ("step", "cosine"):
             raise RecipeError(f"schedule must be step or cosine, got {self.schedule!r}")
         if self.optimizer not in ("sgd", "adamw"):
             raise RecipeError(f"optimizer must be sgd or adamw, got {self.optimizer!r}")
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise RecipeError(f"precision must be float32 or mixed_bfloat16, got {self.precision!r}")
+        if self.batch_size % self.accumulate:
+            raise RecipeError(
+                f"a batch of {self.batch_size} images cannot be computed in {self.accumulate} equal parts; "
+                "choose a divisor of the batch size"
+            )
+        if self.drop_block_keep > 1:
+            raise RecipeError(f"drop_block_keep must be at most 1, got {self.drop_block_keep}")
 
     def bn_momentum(self, total_steps: int) -> float:
         """Returns the batch-norm momentum: statistics must forget the start within a short training."""
-        return min(0.99, max(0.9, 1.0 - 20.0 / total_steps))
+        return min(0.99, max(0.9, 1.0 - 20.0 / (total_steps * self.accumulate)))
 
     def ema_decay(self, total_steps: int) -> float:
         """Returns the decay of the averaged weights: about a tenth of the training, at most 5000 steps."""
@@ -79,18 +95,19 @@ class TrainingRecipe:
             raise RecipeError(f"this is no training recipe of this version: {error}") from error
 
 
+# Paper section 4: batch 64, 50 epochs, rate .08 divided by 10 after 30 and 40. Its code's weight decay 1e-4 is a loss
+# term that momentum .9 multiplies by ten; decoupled decay has to be ten times larger.
+_PAPER = TrainingRecipe(
+    batch_size=64,
+    epochs=50,
+    learning_rate=0.08,
+    schedule="step",
+    drops=(0.6, 0.8),
+    warmup_steps=500,
+    weight_decay=1e-3,
+)
+
 PRESETS: dict[str, TrainingRecipe] = {
-    # Paper section 4: batch 64, 50 epochs, rate .08 divided by 10 after 30 and 40. Its code's weight decay 1e-4 is a
-    # loss term that momentum .9 multiplies by ten; decoupled decay has to be ten times larger.
-    "paper": TrainingRecipe(
-        batch_size=64,
-        epochs=50,
-        learning_rate=0.08,
-        schedule="step",
-        drops=(0.6, 0.8),
-        warmup_steps=500,
-        weight_decay=1e-3,
-    ),
     # Ours, for a few hundred photos on two cores. AdamW, since in as few steps SGD has hardly begun to learn.
     "finetune": TrainingRecipe(
         batch_size=8,
@@ -102,4 +119,8 @@ PRESETS: dict[str, TrainingRecipe] = {
         weight_decay=0.01,
         frozen_stride=4,
     ),
+    "paper": _PAPER,
+    "paper_dropblock": replace(_PAPER, epochs=150, drops=(120 / 150, 140 / 150), drop_block_keep=0.9),
+    "amoebanet_cosine": replace(_PAPER, schedule="cosine", drops=()),
+    "crop640": replace(_PAPER, warmup_steps=1000, clip_norm=None, frozen_stride=4, ema=False),
 }

@@ -1,6 +1,7 @@
 """Training: from a folder of photos to a run folder. Every piece also serves a plain `compile` and `fit`."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import logging
@@ -12,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from nasfpn_lite.accumulation import accumulating
 from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
 from nasfpn_lite.data.coco import find_splits, load_split, read_record
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
@@ -20,7 +22,7 @@ from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.fitting import compile_detector, freeze, recompute_statistics
+from nasfpn_lite.fitting import compile_detector, freeze, make_drop_block, recompute_statistics
 from nasfpn_lite.keras_detector import KerasDetector
 from nasfpn_lite.preprocess import ImageError
 from nasfpn_lite.recipes import TrainingRecipe
@@ -145,14 +147,18 @@ def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
 
 def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
     """Writes the description, or compares it where there is something to go on from; returns whether there is."""
-    description = {**job.to_dict(), "images": len(split.images), "backend": keras.backend.backend()}
+    annotations = hashlib.sha256(find_splits(job.data)["train"].read_bytes()).hexdigest()
+    description = {**job.to_dict(), "images": len(split.images), "data_sha256": annotations}
+    description["backend"] = keras.backend.backend()
     if not any((folder / name).is_file() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
         write_run_description(folder, job.spec, split.categories, description)
         return False
     if not resume:
         raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
     description["spec"] = job.spec.to_dict()
-    there = {**read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    # What an older version did not write yet, it did not decide either.
+    there = {"data_sha256": annotations, **read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    there["recipe"] = json.loads(json.dumps(TrainingRecipe.from_dict(there["recipe"]).to_dict()))
     changed = [key for key in description if there.get(key) != json.loads(json.dumps(description[key]))]
     if changed:
         raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
@@ -165,11 +171,13 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     recipe = job.recipe
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
-    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps))
+    drop_block = make_drop_block(recipe, plan.total_steps, job.seed)
+    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps), drop_block=drop_block)
     if job.backbone_weights is not None and not resume:
         _load_backbone(model, job)
     if job.backbone_weights is not None:
         freeze(model, recipe.frozen_stride)
+    model = accumulating(model, recipe.accumulate)
     compile_detector(model, recipe, plan.total_steps)
     first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
     start_step = first_round * plan.steps_per_round

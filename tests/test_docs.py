@@ -10,6 +10,7 @@ import pytest
 
 from nasfpn_lite.cli import VERBS, verb_parser
 from nasfpn_lite.converters.recipes import ALL_RECIPES
+from nasfpn_lite.preset_notes import PRESET_NOTES
 from nasfpn_lite.variants import VARIANTS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -35,6 +36,11 @@ def test_command_lines_of_the_readme_parse(line):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_readme_names_every_variant(variant):
     assert f"`{variant}`" in README
+
+
+@pytest.mark.parametrize("preset", PRESET_NOTES)
+def test_readme_names_every_training_preset(preset):
+    assert f"`{preset}`" in README
 
 
 @pytest.mark.parametrize("recipe", ALL_RECIPES)

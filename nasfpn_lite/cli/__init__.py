@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "data": ("nasfpn_lite.cli.data", "check a folder of labelled photos, or import one from VOC or YOLO"),
     "train": ("nasfpn_lite.cli.train", "train a detector on a COCO folder"),
     "eval": ("nasfpn_lite.converters.cli_eval", "COCO AP of a run or a .tflite file"),
+    "compare-runs": ("nasfpn_lite.cli.compare_runs", "is one recipe better than another, or is it chance? by seeds"),
     "predict": ("nasfpn_lite.converters.cli_predict", "draw what a run or a .tflite file finds in photos"),
     "convert": ("nasfpn_lite.converters.cli_convert", "make .tflite files of a run or a variant"),
     "quantize": ("nasfpn_lite.converters.cli_quantize", "quantization-aware training of a run, and its .tflite files"),

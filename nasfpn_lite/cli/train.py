@@ -4,21 +4,37 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from nasfpn_lite.cli.common import add_json_argument, add_variant_options, seed_number, spec_from_args
+from nasfpn_lite.cli.common import (
+    add_json_argument,
+    add_variant_options,
+    positive_float,
+    positive_int,
+    seed_number,
+    spec_from_args,
+)
 from nasfpn_lite.cli.output import print_json
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.preset_notes import PRESET_NOTES, describe_presets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"presets:\n{describe_presets()}"
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="COCO folder (see `data check`)")
     parser.add_argument("--variant", default="nasfpnlite_3x48", help="detector to train (default: %(default)s)")
     add_variant_options(parser)
-    parser.add_argument("--preset", default="finetune", help="paper or finetune (default: %(default)s)")
+    parser.add_argument("--preset", default="finetune", help=f"{', '.join(PRESET_NOTES)} (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="run folder to write")
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--batch-size", type=int, help="instead of the preset's")
     parser.add_argument("--learning-rate", type=float, help="peak, instead of the preset's")
+    parser.add_argument(
+        "--accumulate", type=positive_int, metavar="N", help="compute each batch in N parts, to need less memory"
+    )
+    parser.add_argument(
+        "--drop-block", type=positive_float, metavar="KEEP", help="DropBlock's keep probability; 1: no DropBlock"
+    )
     parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--any-orientation", action="store_true", help="photos without an upside: turn them all ways")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
@@ -42,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         if args.classes != found:
             raise UserError(f"--classes says {args.classes}, but {args.data} has {found}; leave --classes out")
     recipe = PRESETS[args.preset]
-    changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate", "precision")}
+    names = ("epochs", "batch_size", "learning_rate", "precision", "accumulate")
+    changes = {"drop_block_keep": args.drop_block, **{name: getattr(args, name) for name in names}}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     if args.any_orientation:
         turned = dataclasses.replace(recipe.augment, vertical_flip=True, rotate_90=True)

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from nasfpn_lite.converters.tflite_detector import TFLiteDetector
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
+from nasfpn_lite.recipes import PRESETS as TRAINING_PRESETS
+from nasfpn_lite.runs import load_run
 from nasfpn_lite.variants import VARIANTS
 
 # Largest root-mean-square error of an output, in standard deviations of that output, mean over TEST_PHOTOS.
@@ -232,3 +236,15 @@ def test_unknown_recipes_are_refused(name):
 def test_unknown_forms_are_refused():
     with pytest.raises(UserError, match="form must be one of"):
         Target("float32", "nms", Path("a.tflite"))
+
+
+def test_a_training_with_drop_block_leaves_nothing_in_a_file(tiny_run, tmp_path):
+    files = []
+    for name, keep in (("plain", 1.0), ("dropping", 0.9)):
+        run = tmp_path / name / "run"
+        shutil.copytree(tiny_run, run)
+        trained = dataclasses.replace(TRAINING_PRESETS["finetune"], drop_block_keep=keep, accumulate=2)
+        (run / "recipe.json").write_text(json.dumps({"seed": 5, "recipe": trained.to_dict()}))
+        made = convert(Source.from_run(load_run(run)), "float32", "raw", tmp_path / name / "made.tflite")
+        files.append(made.path.read_bytes())
+    assert files[0] == files[1]

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.detector import build_detector
-from nasfpn_lite.fitting import compile_detector, freeze, make_learning_rate, recompute_statistics
+from nasfpn_lite.fitting import (
+    compile_detector,
+    freeze,
+    make_drop_block,
+    make_learning_rate,
+    recompute_statistics,
+)
 from nasfpn_lite.recipes import TrainingRecipe
+from nasfpn_lite.regularizers import Dropping
 from nasfpn_lite.variants import VARIANTS
 
 
@@ -29,6 +36,14 @@ def test_the_recipe_chooses_the_optimizer(optimizer: str, name: str) -> None:
     compile_detector(model, recipe(schedule="cosine", optimizer=optimizer, weight_decay=0.25), 100)
     assert type(model.optimizer).__name__ == name
     assert (model.optimizer.weight_decay, model.optimizer.use_ema) == (0.25, True)
+
+
+def test_drop_block_lasts_the_whole_training_and_counts_parts() -> None:
+    assert make_drop_block(recipe(schedule="cosine"), 100, seed=3) is None
+    ramp = recipe(schedule="cosine", drop_block_keep=0.9, accumulate=4)
+    assert make_drop_block(ramp, 100, seed=3) == Dropping(0.9, ramp_steps=400, seed=3)
+    constant = dataclasses.replace(ramp, drop_block_ramp=False)
+    assert make_drop_block(constant, 100, seed=3) == Dropping(0.9, ramp_steps=0, seed=3)
 
 
 def test_cosine_schedule_by_hand() -> None:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from nasfpn_lite.preset_notes import PRESET_NOTES, describe_presets
 from nasfpn_lite.recipes import PRESETS, RecipeError, TrainingRecipe
 
 
@@ -28,9 +29,43 @@ def test_the_papers_recipe_literally() -> None:
     assert (paper.augment.scale_min, paper.augment.scale_max, paper.augment.horizontal_flip) == (0.8, 1.2, True)
 
 
+def test_the_other_published_recipes_literally() -> None:
+    dropping, cosine, crop = (PRESETS[name] for name in ("paper_dropblock", "amoebanet_cosine", "crop640"))
+    assert (dropping.epochs, dropping.drops, dropping.batch_size) == (150, (0.8, 140 / 150), 64)
+    assert [round(drop * dropping.epochs) for drop in dropping.drops] == [120, 140]
+    assert (dropping.drop_block_keep, dropping.drop_block_ramp) == (0.9, True)
+    assert (cosine.schedule, cosine.epochs, cosine.learning_rate, cosine.drop_block_keep) == ("cosine", 50, 0.08, 1)
+    assert (crop.batch_size, crop.epochs, crop.learning_rate, crop.drops) == (64, 50, 0.08, (0.6, 0.8))
+    assert (crop.warmup_steps, crop.clip_norm, crop.ema, crop.frozen_stride) == (1000, None, False, 4)
+    assert (crop.augment.scale_min, crop.augment.scale_max) == (0.8, 1.2)
+
+
+def test_every_preset_says_where_it_comes_from() -> None:
+    assert list(PRESETS) == list(PRESET_NOTES)
+    text = describe_presets()
+    for name, note in PRESET_NOTES.items():
+        assert name in text and note.source in text and note.expected in text and note.own_choices in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accumulate": 3}, "8 images cannot be computed in 3 equal parts"),
+        ({"accumulate": 0}, "accumulate must be positive"),
+        ({"drop_block_keep": 1.5}, "drop_block_keep must be at most 1"),
+        ({"drop_block_keep": 0.0}, "drop_block_keep must be positive"),
+        ({"clip_norm": 0.0}, "clip_norm must be positive"),
+    ],
+)
+def test_impossible_numbers_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe(schedule="cosine", **changes)
+
+
 def test_momenta_fit_the_length() -> None:
     short, long = recipe(schedule="cosine"), recipe(schedule="cosine")
     assert short.bn_momentum(400) == pytest.approx(0.95)
+    assert recipe(schedule="cosine", accumulate=2).bn_momentum(200) == pytest.approx(0.95)
     assert long.bn_momentum(100_000) == 0.99
     assert short.ema_decay(1000) == pytest.approx(0.99)
     assert long.ema_decay(1_000_000) == 0.9998
