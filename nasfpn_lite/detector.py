@@ -5,6 +5,7 @@ from typing import Any, Literal
 from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
 from nasfpn_lite.blocks import Blocks
+from nasfpn_lite.exits import build_exits
 from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
 from nasfpn_lite.head import build_head
 from nasfpn_lite.nasfpn import build_nasfpn
@@ -14,17 +15,26 @@ _NECKS = {"nasfpn": build_nasfpn, "fpn": build_fpn, "ssdlite": build_ssdlite_fea
 _RESNET_DEPTHS: dict[str, Literal[10, 50, 101]] = {"resnet10": 10, "resnet50": 50, "resnet101": 101}
 
 
-def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float = 0.99, folded: bool = False) -> Any:
+def build_detector(
+    spec: DetectorSpec,
+    *,
+    keras: Any = None,
+    bn_momentum: float = 0.99,
+    folded: bool = False,
+    every_exit: bool = False,
+) -> Any:
     """Builds a detector with random weights.
 
     Args:
         keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
         folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
+        every_exit: Let the head read the features of all `spec.exits`, with the same weights, not of the last alone.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
         {"box_encodings": (b, N, 4), "class_logits": (b, N, num_classes)} with N and its order as in `make_anchors`.
+        With every exit also the earlier ones' outputs, under the names of `exits.output_name`.
     """
     if keras is None:
         import keras  # type: ignore[no-redef]
@@ -33,8 +43,16 @@ def build_detector(spec: DetectorSpec, *, keras: Any = None, bn_momentum: float 
     blocks = Blocks(keras, spec.activation, bn_momentum, folded)
     image = keras.Input((*spec.image_size, 3), name="image")
     features = _build_backbone(keras, image, spec, bn_momentum, folded)
-    pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)
-    return keras.Model(image, build_head(blocks, pyramid, spec), name="detector")
+    pyramids = _build_pyramids(blocks, features, spec)
+    if every_exit and spec.exits:
+        return keras.Model(image, build_exits(blocks, [pyramids[e - 1] for e in spec.exits], spec), name="detector")
+    return keras.Model(image, build_head(blocks, pyramids[-1], spec), name="detector")
+
+
+def _build_pyramids(blocks: Blocks, features: dict[str, Any], spec: DetectorSpec) -> list[dict[int, Any]]:
+    """Returns the neck's pyramids from the first to the last."""
+    pyramids = _NECKS[spec.neck.kind](blocks, features, spec.neck)
+    return pyramids if isinstance(pyramids, list) else [pyramids]
 
 
 def _build_backbone(keras: Any, image: Any, spec: DetectorSpec, bn_momentum: float, folded: bool) -> dict[str, Any]:

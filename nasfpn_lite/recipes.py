@@ -27,6 +27,8 @@ class TrainingRecipe:
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
+        exit_weights: What the losses of each exit count for, from the first to the last exit, of a spec with exits; only
+            their proportions matter. () for equal ones.
         validations: How often the validation images are scored on the way (0: never).
     """
 
@@ -43,11 +45,15 @@ class TrainingRecipe:
     frozen_stride: int = 0
     ema: bool = True
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    exit_weights: tuple[float, ...] = ()
     validations: int = 5
     augment: AugmentSpec = field(default_factory=AugmentSpec)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drops", tuple(self.drops))
+        object.__setattr__(self, "exit_weights", tuple(float(weight) for weight in self.exit_weights))
+        if not all(weight > 0 for weight in self.exit_weights):
+            raise RecipeError(f"exit_weights must be positive, got {self.exit_weights}")
         for name in ("batch_size", "epochs", "learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"{name} must be positive, got {getattr(self, name)}")
