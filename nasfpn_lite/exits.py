@@ -29,6 +29,11 @@ def joined_name(level: int) -> str:
     return f"{JOINED}_{level_name('P', level)}"
 
 
+def feature_names(spec: DetectorSpec) -> tuple[str, ...]:
+    """Returns the names under which an exit hands its features on: "P3" and so on."""
+    return tuple(level_name("P", level) for level in spec.neck.levels)
+
+
 def build_exits(blocks: Blocks, pyramids: list[dict[int, Any]], spec: DetectorSpec) -> dict[str, Any]:
     """Builds one head over all exits' features.
 
