@@ -95,7 +95,8 @@ class _PackedOnce:
         self._table = table
         self._offset: int | None = None
 
-    def Pack(self, builder: Any) -> int:  # noqa: N802 - the schema's name
+    def Pack(self, builder: Any) -> int:
+        """Writes the table where it has not been written; the schema's objects call this."""
         if self._offset is None:
             self._offset = int(self._table.Pack(builder))
         return self._offset

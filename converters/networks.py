@@ -16,8 +16,8 @@ from nasfpn_lite.converters.qat_plan import LayerPlan, plan_quantization
 from nasfpn_lite.converters.recipes import Recipe
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.layer_names import GRID
 from nasfpn_lite.graph import Call, run_layers, trace
+from nasfpn_lite.layer_names import GRID
 from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
@@ -140,8 +140,7 @@ class Networks:
         for number in range(1, parts.count + 1):
             producers = parts.producers(max(1, number - 1))
             grids = {name: OnGrid(*ranges[layer], name=f"{name}{GRID}") for name, layer in producers.items()}
-            part = parts.part(number, lambda name, x, grids=grids: grids[name](x))
-            yield put_on_grids(part, plan, ranges)
+            yield put_on_grids(parts.part(number, grids), plan, ranges)
 
     def _unshare_predictors(self) -> Any:
         """Returns the folded network with a predictor for each level.

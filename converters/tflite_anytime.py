@@ -42,7 +42,9 @@ class TFLiteExits:
             raise UserError(f"{path}: {error}") from error
         self._runners = [self._interpreter.get_signature_runner(s.name) for s in self.signatures]
         self._outputs = self.tensors[self.signatures[-1].name][1]
-        self._levels = self.tensors[self.signatures[0].name][0][IMAGE].quantize(normalise(np.arange(256, dtype=np.uint8)))
+        self._levels = self.tensors[self.signatures[0].name][0][IMAGE].quantize(
+            normalise(np.arange(256, dtype=np.uint8))
+        )
         self._anchors = make_anchors(self.spec)
 
     @property
@@ -69,8 +71,8 @@ class TFLiteExits:
 
     def finish(self, outputs: Arrays, photo: PreparedPhoto) -> Detections:
         """Turns boxes and scores, of the file's own types, into detections in the photo's pixels."""
-        real = [self._outputs[name].dequantize(outputs[name])[0] for name in (BOX_OUTPUT, CLASS_OUTPUT)]
-        found = postprocess(*real, self._anchors, self.metadata.thresholds, self.spec.image_size)
+        boxes, logits = (self._outputs[name].dequantize(outputs[name])[0] for name in (BOX_OUTPUT, CLASS_OUTPUT))
+        found = postprocess(boxes, logits, self._anchors, self.metadata.thresholds, self.spec.image_size)
         return to_original(found, photo.scale, photo.size)
 
 

@@ -81,8 +81,13 @@ def _work(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "ranges": networks.known_ranges()}
 
 
-def _convert_network(  # noqa: PLR0913
-    network: Any, folder: Path, recipe: Recipe, float_calls: "tuple[Call, ...]", job: "Job", begin: Callable[[str], None]
+def _convert_network(
+    network: Any,
+    folder: Path,
+    recipe: Recipe,
+    float_calls: "tuple[Call, ...]",
+    job: "Job",
+    begin: Callable[[str], None],
 ) -> bytes:
     with tempfile.TemporaryDirectory(dir=folder) as saved_model:
         begin(f"{recipe.name}: export")

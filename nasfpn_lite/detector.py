@@ -51,7 +51,7 @@ def build_detector(
 
 def _build_pyramids(blocks: Blocks, features: dict[str, Any], spec: DetectorSpec) -> list[dict[int, Any]]:
     """Returns the neck's pyramids from the first to the last."""
-    pyramids = _NECKS[spec.neck.kind](blocks, features, spec.neck)
+    pyramids: Any = _NECKS[spec.neck.kind](blocks, features, spec.neck)
     return pyramids if isinstance(pyramids, list) else [pyramids]
 
 

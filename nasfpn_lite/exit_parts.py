@@ -1,6 +1,6 @@
 """A detector of several exits cut into networks that go on from each other's features."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -11,7 +11,6 @@ from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.specs import DetectorSpec
 
 _OUTPUTS = (BOX_OUTPUT, CLASS_OUTPUT)
-Enter = Callable[[str, Any], Any]
 
 
 class ExitParts:
@@ -27,7 +26,8 @@ class ExitParts:
         }
         self._ends = {name: joins[name].outputs[0] for name in _OUTPUTS}
         after = {id(call.outputs[0]) for call in self._joined.values()}
-        self._trunk, self._head = [], []
+        self._trunk: list[Any] = []
+        self._head: list[Any] = []
         for call in calls:
             fed = {id(x) for x in call.arguments.keras_tensors}
             if fed & {id(x) for x in self._ends.values()} or id(call.outputs[0]) in after and not fed & after:
@@ -41,18 +41,18 @@ class ExitParts:
 
     def whole(self) -> Any:
         """Returns one network from the image to every exit's outputs, in which each exit calls the head by itself."""
-        outputs = {}
+        outputs: dict[str, Any] = {}
         for number in range(1, self.count + 1):
             found = self._head_outputs(self._features(number))
             outputs |= {output_name(self.spec, number, name): x for name, x in found.items()}
         return keras.Model(self.model.input, outputs)
 
-    def part(self, number: int, enter: Enter = lambda name, x: x) -> Any:
+    def part(self, number: int, enter: Mapping[str, Callable[[Any], Any]] | None = None) -> Any:
         """Returns one exit's network.
 
         Args:
             number: From 1 on.
-            enter: Takes name and tensor of each feature that comes in; returns what to go on with.
+            enter: Feature -> layer to send it through when it comes in; None to take features as they are.
 
         Returns:
             A model from the image, or from the features of the exit before, {"P3": ...}, to {"box_encodings": ...,
@@ -63,7 +63,7 @@ class ExitParts:
         if number > 1:
             before = self._features(number - 1)
             inputs = {name: keras.Input(x.shape[1:], name=name) for name, x in before.items()}
-            values = {id(x): enter(name, inputs[name]) for name, x in before.items()}
+            values = {id(x): enter[name](inputs[name]) if enter else inputs[name] for name, x in before.items()}
             _apply(self._trunk, values)
             features = {name: values[id(x)] for name, x in features.items()}
         handed_on = features if number < self.count else {}

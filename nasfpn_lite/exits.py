@@ -67,6 +67,4 @@ def exit_loss_weights(spec: DetectorSpec, weights: tuple[float, ...]) -> dict[st
         weights: Of the exits, from the first to the last; () for equal ones.
     """
     shares = weights or (1.0,) * len(spec.exits)
-    return {
-        output_name(spec, n + 1, name): share / sum(shares) for n, share in enumerate(shares) for name in _OUTPUTS
-    }
+    return {output_name(spec, n + 1, name): share / sum(shares) for n, share in enumerate(shares) for name in _OUTPUTS}

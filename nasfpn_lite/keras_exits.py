@@ -55,6 +55,7 @@ class KerasExits:
 
     def finish(self, outputs: dict[str, Any], photo: Any) -> Detections:
         """Turns boxes and scores into detections in the photo's pixels."""
-        real = [np.asarray(outputs[name])[0] for name in (BOX_OUTPUT, CLASS_OUTPUT)]
+        boxes, logits = (np.asarray(outputs[name])[0] for name in (BOX_OUTPUT, CLASS_OUTPUT))
         scale, size = photo
-        return to_original(postprocess(*real, self._anchors, PostprocessSpec(), self.spec.image_size), scale, size)
+        found = postprocess(boxes, logits, self._anchors, PostprocessSpec(), self.spec.image_size)
+        return to_original(found, scale, size)

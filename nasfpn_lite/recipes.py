@@ -27,8 +27,8 @@ class TrainingRecipe:
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
-        exit_weights: What the losses of each exit count for, from the first to the last exit, of a spec with exits; only
-            their proportions matter. () for equal ones.
+        exit_weights: What the losses of each exit count for, from the first to the last; only their proportions
+            matter. () for equal ones, and for a spec without exits.
         validations: How often the validation images are scored on the way (0: never).
     """
 
