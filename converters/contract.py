@@ -11,7 +11,7 @@ from nasfpn_lite.anchors import anchor_sizes, make_anchors, tile_anchors
 from nasfpn_lite.boxes import MAX_LOG_RATIO
 from nasfpn_lite.converters.exit_signatures import IMAGE, exit_signatures
 from nasfpn_lite.converters.interpreter import Tensor, make_interpreter, signature_tensors
-from nasfpn_lite.converters.metadata import BOXES, EXITS_FORM, FORMS, SCHEMA_VERSIONS, Metadata, read_metadata
+from nasfpn_lite.converters.metadata import BOXES, EXITS_FORM, FORMS, Metadata, read_metadata, schema_version
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.exits import feature_names
@@ -203,7 +203,7 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data that `from_dict` takes and JSON can hold."""
-        data = {"schema_version": SCHEMA_VERSIONS[self.form], **asdict(self)}
+        data = {"schema_version": schema_version(self.form), **asdict(self)}
         if not self.signatures:
             del data["signatures"]  # as in version 1
         return data
@@ -217,10 +217,10 @@ class Contract:
         """
         try:
             values = dict(data)
-            version = values.pop("schema_version", None)
-            if version not in SCHEMA_VERSIONS.values():
+            version, expected = values.pop("schema_version", None), schema_version(values.get("form"))
+            if version != expected:
                 raise UserError(
-                    f"expected a contract of schema version {sorted(set(SCHEMA_VERSIONS.values()))}, got {version}; "
+                    f"expected a contract of schema version {expected}, got {version}; "
                     "write it again with `nasfpn-lite contract`, or use the nasfpn-lite that wrote it"
                 )
             given, anchors = dict(values.pop("input")), dict(values.pop("anchors"))

@@ -16,10 +16,13 @@ from nasfpn_lite.specs import DetectorSpec
 ENTRY = "nasfpn_lite"
 EXITS_FORM = "exits"
 FORMS = ("raw", "detect", EXITS_FORM)
-# Forms as old as version 1 are still written as such: programs of that time read them.
-SCHEMA_VERSIONS = {"raw": 1, "detect": 1, EXITS_FORM: 2}
 DETECT_OUTPUTS = ("boxes", "classes", "scores", "count")
 FILE_IDENTIFIER = b"TFL3"  # of any .tflite, from byte 4 on
+
+
+def schema_version(form: str | None) -> int:
+    """Returns the version of the metadata and contract of a form; programs from before exits read all but theirs."""
+    return 2 if form == EXITS_FORM else 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Metadata:
     def to_json(self) -> str:
         """Returns the entry's text. What only other programs need (pixels, boxes) is in it too."""
         data = {
-            "schema_version": SCHEMA_VERSIONS[self.form],
+            "schema_version": schema_version(self.form),
             "spec": self.spec.to_dict(),
             "categories": category_dicts(self.categories),
             "recipe": self.recipe,
@@ -90,12 +93,12 @@ class Metadata:
         """
         try:
             data = json.loads(text)
-            version = data.get("schema_version")
+            version, expected = data.get("schema_version"), schema_version(data.get("form"))
         except (ValueError, AttributeError) as error:
             raise UserError(f"the metadata are damaged: {error}; convert again") from error
-        if version not in SCHEMA_VERSIONS.values():
+        if version != expected:
             raise UserError(
-                f"expected metadata of schema version {sorted(set(SCHEMA_VERSIONS.values()))}, got {version}; "
+                f"expected metadata of schema version {expected}, got {version}; "
                 "convert again, or use the nasfpn-lite that made the file"
             )
         try:
