@@ -54,12 +54,17 @@ def test_float_exits_are_the_networks(small_exits):
 
 
 def test_int8_exits_follow_the_float_ones(small_exits):
+    alone = TFLiteDetector(small_exits.files["static_wi8_ai8", "raw"])
     for photo in small_exits.photos[:3]:
         exact = run_exits(small_exits.files["float32", "exits"], photo)
         rounded = run_exits(small_exits.files["static_wi8_ai8", "exits"], photo)
-        for (_, logits), (_, found) in zip(exact, rounded, strict=True):
-            print(np.corrcoef(logits.ravel(), found.ravel())[0, 1])
-            assert np.corrcoef(logits.ravel(), found.ravel())[0, 1] > 0.9
+        agreement = [
+            np.corrcoef(logits.ravel(), found.ravel())[0, 1]
+            for (_, logits), (_, found) in zip(exact, rounded, strict=True)
+        ]
+        assert min(agreement) > 0.8  # weights are random: a trained network's is far higher
+        last_alone = np.corrcoef(exact[2][1].ravel(), alone.run(photo)["class_logits"].ravel())[0, 1]
+        assert agreement[2] > last_alone - 0.05
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -7,24 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from nasfpn_lite.converters.flatbuffer import pack_model, parse_model
 from nasfpn_lite.converters.interpreter import make_interpreter
 from nasfpn_lite.converters.join import join_files
-from tests.tiny_tflite import HEIGHT, WIDTH, make_tiny_tflite
-
-
-def make_part(*, bias: float = 0.0) -> bytes:
-    """The tiny file with a signature; `bias` replaces the last layer's."""
-    model = parse_model(make_tiny_tflite())
-    signature, graph = schema.SignatureDefT(), model.subgraphs[0]
-    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
-    maps = []
-    for name, tensor in (("image", graph.inputs[0]), ("scores", graph.outputs[0])):
-        entry = schema.TensorMapT()
-        entry.name, entry.tensorIndex = name.encode(), tensor
-        maps.append([entry])
-    signature.inputs, signature.outputs = maps
-    model.signatureDefs = [signature]
-    if bias:
-        model.buffers[-1].data = np.frombuffer(np.full(5, bias, np.float32).tobytes(), np.uint8)
-    return pack_model(model)
+from tests.tiny_tflite import HEIGHT, WIDTH, make_tiny_part
 
 
 def run(content: bytes, signature: str) -> np.ndarray:
@@ -33,7 +16,7 @@ def run(content: bytes, signature: str) -> np.ndarray:
 
 
 def test_each_signature_computes_what_its_file_did() -> None:
-    first, second = make_part(), make_part(bias=3.0)
+    first, second = make_tiny_part(), make_tiny_part(bias=3.0)
     joined = join_files({"a": first, "b": second})
     np.testing.assert_array_equal(run(joined, "a"), run(first, "serving_default"))
     np.testing.assert_array_equal(run(joined, "b"), run(second, "serving_default"))
@@ -41,25 +24,27 @@ def test_each_signature_computes_what_its_file_did() -> None:
 
 
 def test_what_is_equal_is_stored_once() -> None:
-    model = parse_model(join_files({"a": make_part(), "b": make_part(bias=3.0)}))
+    model = parse_model(join_files({"a": make_tiny_part(), "b": make_tiny_part(bias=3.0)}))
     assert len(model.buffers) == 1 + 5 + 1  # none; six weights, two of them equal; another bias
     assert len(model.operatorCodes) == 3
     assert [(s.signatureKey, s.subgraphIndex) for s in model.signatureDefs] == [(b"a", 0), (b"b", 1)]
-    sizes = [len(join_files(parts)) for parts in ({"a": make_part()}, {"a": make_part(), "b": make_part()})]
+    sizes = [
+        len(join_files(parts)) for parts in ({"a": make_tiny_part()}, {"a": make_tiny_part(), "b": make_tiny_part()})
+    ]
     assert sizes[1] - sizes[0] < 700  # operators and the signature, no tensors
 
 
 def test_metadata_of_the_first_stay() -> None:
-    model = parse_model(make_part())
+    model = parse_model(make_tiny_part())
     entry, buffer = schema.MetadataT(), schema.BufferT()
     buffer.data = np.frombuffer(b"ours", np.uint8)
     model.buffers.append(buffer)
     entry.name, entry.buffer = b"note", len(model.buffers) - 1
     model.metadata = [entry]
-    joined = parse_model(join_files({"a": pack_model(model), "b": make_part(bias=1.0)}))
+    joined = parse_model(join_files({"a": pack_model(model), "b": make_tiny_part(bias=1.0)}))
     assert bytes(joined.buffers[joined.metadata[0].buffer].data) == b"ours"
 
 
 def test_files_of_several_signatures_are_refused() -> None:
     with pytest.raises(ValueError, match="one subgraph and one signature to make b of"):
-        join_files({"a": make_part(), "b": join_files({"a": make_part(), "b": make_part()})})
+        join_files({"a": make_tiny_part(), "b": join_files({"a": make_tiny_part(), "b": make_tiny_part()})})
