@@ -181,6 +181,12 @@ def test_other_files_have_no_exits(small_exits, tmp_path):
         AnytimeDetector(tmp_path / "none.tflite")
 
 
+def test_parity_wants_one_signature(small_exits, tiny_run, tiny_coco, capsys):
+    command = ["parity", str(tiny_run), str(small_exits.files["float32", "exits"]), "--data", str(tiny_coco)]
+    assert main(command) == 2
+    assert "convert the same run with --form raw" in capsys.readouterr().err
+
+
 def test_what_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(UserError, match="is made with one of float32"):
         Target("static_wi8_ai16", "exits", tmp_path / "a.tflite")
