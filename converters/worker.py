@@ -58,7 +58,6 @@ def _work(folder: Path) -> dict[str, Any]:
     job = Job.read(folder, data)
     images, known = (0 if job.images is None else len(job.images)), job.ranges is not None
     steps = Steps(plan_steps(data["targets"], images, measured=known))
-    load_converter()  # silences what it says
     networks = Networks(job, steps.begin)
     raw: dict[Any, bytes] = {}
     seconds = []
@@ -118,7 +117,7 @@ def _export(model: Any, folder: str) -> None:
 def _convert_raw(saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:
     import tensorflow as tf
 
-    module = tf.lite
+    module = load_converter()
     converter = module.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
     if recipe.weight_bits < 32:
         converter.optimizations = [module.Optimize.DEFAULT]

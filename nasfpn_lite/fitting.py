@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nasfpn_lite.layer_names import CLASS_OUTPUT
+from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
 
@@ -52,7 +52,8 @@ def compile_detector(
     """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses.
 
     Args:
-        loss_weights: Of each output's loss, for example `exits.exit_loss_weights`; None for 1 each.
+        loss_weights: Of each output's loss, as `exits.exit_loss_weights` gives for a model of every exit; None for a
+            plain one.
     """
     options = {
         "learning_rate": make_learning_rate(recipe, total_steps),
@@ -67,7 +68,8 @@ def compile_detector(
     else:
         optimizer = keras.optimizers.SGD(momentum=recipe.momentum, **options)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    losses = {name: FocalLoss() if name.endswith(CLASS_OUTPUT) else BoxLoss() for name in model.output}
+    names = loss_weights or (CLASS_OUTPUT, BOX_OUTPUT)
+    losses = {name: FocalLoss() if name.endswith(CLASS_OUTPUT) else BoxLoss() for name in names}
     model.compile(optimizer=optimizer, loss=losses, loss_weights=loss_weights)
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
 

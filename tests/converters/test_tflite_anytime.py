@@ -1,4 +1,4 @@
-"""One file of three exits: each goes on from the one before, weights are stored once, and a budget chooses."""
+"""One file of three exits, from its conversion to a budget: weights are stored once, nothing is computed twice."""
 
 import dataclasses
 import json
