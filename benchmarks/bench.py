@@ -51,9 +51,18 @@ def bench(
             worker.ask("run", seconds=WARM_UP_SECONDS, least=LEAST_RUNS)
         rounds = _interleave(workers, "run", options.rounds, options.turn_seconds, say)
         memories = [worker.ask("memory") for worker in workers]
+        several = [worker for worker in workers if worker.description["exits"]]
+        exits = _interleave(several, "exits", options.rounds, options.turn_seconds, say) if several else []
+        exits_ms = {w: [answers[i]["exits_ms"] for answers in exits] for i, w in enumerate(several)}
         ways = _interleave(workers, "end_to_end", options.rounds, options.turn_seconds, say) if image else []
         measured = [
-            _Measured(worker, [answers[i]["times_ms"] for answers in rounds], memories[i], [w[i] for w in ways])
+            _Measured(
+                worker,
+                [answers[i]["times_ms"] for answers in rounds],
+                memories[i],
+                [way[i] for way in ways],
+                exits_ms.get(worker, []),
+            )
             for i, worker in enumerate(workers)
         ]
     results = tuple(_to_result(item, options) for item in measured)
@@ -66,6 +75,7 @@ class _Measured:
     rounds_ms: list[list[float]]
     memory: dict[str, int]
     ways: list[dict[str, Any]]
+    exits_ms: list[list[list[float]]]  # rounds, exits, runs
 
     @property
     def round_medians_ms(self) -> list[float]:
@@ -185,10 +195,16 @@ def _to_result(item: _Measured, options: BenchOptions) -> BenchResult:
         end_to_end_ms_p50=whole.median if whole else None,
         end_to_end_ms_ci=(whole.low, whole.high) if whole else None,
         end_to_end_steps=tuple(item.ways[0]["steps"]) if item.ways else (),
+        exits_ms_p50=_exit_medians(item.exits_ms),
         input_shape=tuple(item.worker.description["input_shape"]),
         input_dtype=item.worker.description["input_dtype"],
         warnings=find_doubts(latency, p90),
     )
+
+
+def _exit_medians(rounds: list[list[list[float]]]) -> tuple[float, ...]:
+    by_exit = zip(*([percentile(runs, 50) for runs in exits] for exits in rounds), strict=True)
+    return tuple(percentile(list(medians), 50) for medians in by_exit)
 
 
 def _read_work(file: Path) -> tuple[dict[str, int] | None, int | None]:

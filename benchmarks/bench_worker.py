@@ -1,12 +1,13 @@
 """One process that holds one .tflite file and runs it when told: a JSON request a line in, a JSON answer a line out."""
 
 import argparse
+import itertools
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +38,29 @@ class Worker:
         init_ms = (time.perf_counter() - start) * 1e3
         self._memory_before = memory_before
         self._inputs = self._interpreter.get_input_details()
+        self._chain = find_chain(self._interpreter)
         self._end_to_end: EndToEnd | None = None
         first = self._inputs[0]
         self.description = {
             "init_ms": init_ms,
             "input_shape": [int(side) for side in first["shape"]],
             "input_dtype": np.dtype(first["dtype"]).name,
+            "exits": len(self._chain.exits) if self._chain else 0,
         }
         self._fill_inputs()
 
     def run(self, *, seconds: float, least: int) -> list[float]:
         """Runs the network once untimed, since other files have used the caches, then for about `seconds`, in ms."""
-        return _time_calls(self._interpreter.invoke, seconds=seconds, least=least)
+        return _time_calls(self._chain or self._interpreter.invoke, seconds=seconds, least=least)
+
+    def exits(self, *, seconds: float, least: int) -> list[list[float]]:
+        """Runs all exits of a file of several; returns for each exit when it had ended, in ms from the run's start."""
+        if self._chain is None:
+            return []
+        self._chain.ended_ms.clear()
+        _time_calls(self._chain, seconds=seconds, least=least)
+        runs = self._chain.ended_ms[1:]  # the first is not timed
+        return [list(ended) for ended in zip(*runs, strict=True)]
 
     def memory(self) -> dict[str, int]:
         """Returns the peak so far and how much of it came with the model."""
@@ -70,6 +82,32 @@ class Worker:
         random = np.random.default_rng(0)
         for detail in self._inputs:
             self._interpreter.set_tensor(detail["index"], make_random_input(random, detail))
+
+
+class Chain:
+    """The signatures exit_1, exit_2, ... in turn, each on the features of the one before."""
+
+    def __init__(self, interpreter: Any, names: Sequence[str]) -> None:
+        self.exits = [interpreter.get_signature_runner(name) for name in names]
+        random = np.random.default_rng(0)
+        self._given = {name: make_random_input(random, x) for name, x in self.exits[0].get_input_details().items()}
+        self._takes = [list(runner.get_input_details()) for runner in self.exits[1:]]
+        self.ended_ms: list[list[float]] = []
+
+    def __call__(self) -> None:
+        start, ended, given = time.perf_counter(), [], self._given
+        for runner, takes in zip(self.exits, [*self._takes, []], strict=True):
+            found = runner(**given)
+            given = {name: found[name] for name in takes}
+            ended.append((time.perf_counter() - start) * 1e3)
+        self.ended_ms.append(ended)
+
+
+def find_chain(interpreter: Any) -> Chain | None:
+    """Returns what runs all exits of a file of several; None for any other file."""
+    there = set(interpreter.get_signature_list())
+    names = list(itertools.takewhile(there.__contains__, (f"exit_{n}" for n in itertools.count(1))))
+    return Chain(interpreter, names) if names else None
 
 
 def make_random_input(random: np.random.Generator, detail: Any) -> np.ndarray:
@@ -114,12 +152,14 @@ def _serve(worker: Worker, requests: Any, answer: Callable[[dict[str, Any]], Non
         verb = request.pop("verb")
         if verb == "run":
             answer({"times_ms": worker.run(**request)})
+        elif verb == "exits":
+            answer({"exits_ms": worker.exits(**request)})
         elif verb == "memory":
             answer(dict(worker.memory()))
         elif verb == "end_to_end":
             answer(worker.end_to_end(**request))
         else:
-            raise ValueError(f"unknown verb {verb!r}; there are run, memory, end_to_end")
+            raise ValueError(f"unknown verb {verb!r}; there are run, exits, memory, end_to_end")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,6 +4,7 @@ Any .tflite file will do. End to end, one of this project's own is timed from ph
 """
 
 import argparse
+import itertools
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,14 @@ def print_report(report: "BenchReport") -> None:
             for r in report.results
         ],
     )
+    exits = [
+        (Path(r.file).name, number, f"{ended:.2f}", f"{ended - before:.2f}")
+        for r in report.results
+        for number, (before, ended) in enumerate(itertools.pairwise((0.0, *r.exits_ms_p50)), start=1)
+    ]
+    if exits:
+        print()
+        print_table(("file", "exit", "ms (median)", "its own ms"), exits)
     if report.ratios:
         print()
         print_table(

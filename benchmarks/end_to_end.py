@@ -24,9 +24,9 @@ class EndToEnd:
 def find_end_to_end(path: Path, interpreter: Any, *, image: Path, threads: int) -> EndToEnd | None:
     """Returns the longest way that this file allows, or None where its first input is no RGB image."""
     if is_ours(path):
-        from nasfpn_lite.converters.tflite_detector import TFLiteDetector
+        from nasfpn_lite.converters.load_detector import load_detector
 
-        detector = TFLiteDetector(path, threads=threads)
+        detector = load_detector(path, threads=threads)
         return EndToEnd(
             lambda: detector.detect(read_image(image)), ("decode", "resize", "normalise", "run", "post-process")
         )

@@ -75,6 +75,7 @@ class BenchResult:
         end_to_end_ms_p50: One photo from file to boxes; None where the input is no image.
         end_to_end_steps: What end_to_end_ms_p50 covers.
         operators: Name -> how many, most frequent first; None without ai-edge-litert.
+        exits_ms_p50: Of a file of several exits, when each has ended, counted from the photo's entry into the first.
         warnings: Why the figures are not to be trusted; empty if they are.
     """
 
@@ -98,6 +99,7 @@ class BenchResult:
     input_shape: tuple[int, ...]
     input_dtype: str
     operators: dict[str, int] | None = None
+    exits_ms_p50: tuple[float, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
 

@@ -54,6 +54,15 @@ def _print(contract: "Contract") -> None:
             for kind, t in tensors
         ],
     )
+    if contract.signatures:
+        print()
+        print_table(
+            ("signature", "pyramids", "takes", "gives"),
+            [
+                (s.name, s.pyramid, " ".join(t.name for t in s.inputs), " ".join(t.name for t in s.outputs))
+                for s in contract.signatures
+            ],
+        )
     given, thresholds = contract.input, contract.thresholds
     rows = [
         ("form", contract.form),

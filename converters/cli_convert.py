@@ -13,6 +13,7 @@ from nasfpn_lite.cli.output import print_json, print_table
 from nasfpn_lite.converters.cli_auto import add_auto_argument, check_auto, run_auto
 from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_judged, reproducing_commands
 from nasfpn_lite.converters.cli_eval import show_progress
+from nasfpn_lite.converters.metadata import EXITS_FORM, FORMS
 from nasfpn_lite.converters.progress import shown
 from nasfpn_lite.converters.recipes import CONVERTIBLE, SELECTIVE, get_recipe
 from nasfpn_lite.errors import UserError
@@ -41,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--float-stages", metavar="S", nargs="+", default=[], help=f"what {SELECTIVE.name} keeps in float: block_5 ..."
     )
     parser.add_argument(
-        "--form", choices=("raw", "detect"), required=True, help="separate boxes and scores, or suppression inside"
+        "--form",
+        choices=FORMS,
+        required=True,
+        help="separate boxes and scores, suppression inside, or as raw with a signature for each exit",
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the files")
     parser.add_argument(
@@ -75,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         Target(r, args.form, args.output / f"{name}_{r}_{args.form}.tflite", kept if r == SELECTIVE.name else ())
         for r in recipes
     ]
+    if args.form == EXITS_FORM and budget is not None:
+        raise UserError("a file of several exits has an AP for each; leave the budget out, and see `eval` of the file")
     if args.auto:
         check_auto(args, budget)
     check_free([target.path for target in targets], force=args.force)
@@ -105,6 +111,8 @@ def _load(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[Source
         if args.data is not None:
             raise UserError("--random-weights is calibrated with made-up images; leave --data out")
         spec = spec_from_args(args, variant=args.source)
+        if args.form == EXITS_FORM:
+            spec = dataclasses.replace(spec, exits=tuple(range(1, spec.neck.repeats + 1)))
         return Source.random(spec), make_synthetic_calibration(spec) if needs_calibration else None
     if args.source in VARIANTS and not Path(args.source).exists():
         raise UserError(

@@ -28,18 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive_int, default=os.cpu_count() or 1, help="for a .tflite file (default: %(default)s)"
     )
+    parser.add_argument(
+        "--exits",
+        action="store_true",
+        help="of a run: every exit that it was trained with; files always show theirs",
+    )
     add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints."""
-    from nasfpn_lite.converters.load_detector import load_detector
+    from nasfpn_lite.anytime import Anytime
+    from nasfpn_lite.converters.load_detector import load_anytime, load_detector
     from nasfpn_lite.evaluate import evaluate
 
     split = load_split_for(args.model, args.data, args.split, seed=args.seed)
-    detector = load_detector(args.model, threads=args.threads)
-    result = evaluate(detector, split, progress=show_progress if sys.stderr.isatty() else None)
-    figures = {"model": str(args.model), "data": str(args.data), "split": args.split, **result.to_dict()}
+    detector = (load_anytime if args.exits else load_detector)(args.model, threads=args.threads)
+    progress = show_progress if sys.stderr.isatty() else None
+    figures: dict[str, Any] = {"model": str(args.model), "data": str(args.data), "split": args.split}
+    if isinstance(detector, Anytime):
+        from nasfpn_lite.converters.evaluate_exits import evaluate_exits
+
+        exits = [result.to_dict() for result in evaluate_exits(detector, split, progress=progress)]
+        figures |= {key: value for key, value in exits[-1].items() if key not in ("exit", "pyramid", "latency_ms")}
+        figures["exits"] = exits
+    else:
+        figures |= evaluate(detector, split, progress=progress).to_dict()
     if args.model.is_file():  # what tells later which file it was
         figures["sha256"] = hashlib.sha256(args.model.read_bytes()).hexdigest()
     if args.json:
@@ -88,6 +102,14 @@ _EXPLANATIONS = {
 
 def _print_tables(figures: dict[str, Any]) -> None:
     print(f"{figures['model']} on {figures['images']} images, {figures['objects']} objects ({figures['split']})\n")
+    if "exits" in figures:
+        _print_exits(figures["exits"])
     print_table(("metric", "0..1", "meaning"), [(name, figures[name], text) for name, text in _EXPLANATIONS.items()])
     print()
     print_table(("class", "AP"), list(figures["per_class"].items()))
+
+
+def _print_exits(exits: list[dict[str, Any]]) -> None:
+    rows = [(e["exit"], e["pyramid"], e["AP"], e["AP50"], f"{e['latency_ms']:.2f}") for e in exits]
+    print_table(("exit", "pyramids", "AP", "AP50", "ms to boxes"), rows)
+    print("\nthe last exit:\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasfpn_lite.cli.common import add_json_argument, positive_int
+from nasfpn_lite.cli.common import add_json_argument, positive_float, positive_int
 from nasfpn_lite.cli.output import print_json, print_table
 from nasfpn_lite.errors import UserError
 
@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.3,
         help="lowest score to draw, 0..1; none is under 0.05 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--budget-ms", type=positive_float, metavar="MS", help="take the last exit that ends in time, photo to boxes"
+    )
     parser.add_argument("--force", action="store_true", help="replace drawings that are there already")
     parser.add_argument(
         "--threads", type=positive_int, default=os.cpu_count() or 1, help="for a .tflite file (default: %(default)s)"
@@ -38,15 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Detects, draws and prints what was found."""
-    from nasfpn_lite.converters.load_detector import load_detector
+    from nasfpn_lite.converters.load_detector import load_anytime, load_detector
     from nasfpn_lite.preprocess import ImageError
 
     targets = plan_drawings(find_images(args.images), args.output, force=args.force)
-    detector = load_detector(args.model, threads=args.threads)
+    load = load_detector if args.budget_ms is None else load_anytime
+    detector = load(args.model, threads=args.threads)
     rows, unreadable = [], []
     for source, target in targets.items():
         try:
-            rows.append(_predict(detector, source, target, args.min_score))
+            rows.append(_predict(detector, source, target, args))
         except ImageError as error:
             unreadable.append(str(error))
     _print(rows, args)
@@ -100,14 +104,18 @@ def plan_drawings(images: Sequence[Path], output: Path, *, force: bool) -> dict[
     return targets
 
 
-def _predict(detector: "Detector", source: Path, target: Path, min_score: float) -> dict[str, Any]:
+def _predict(detector: "Detector", source: Path, target: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from nasfpn_lite.anytime import Anytime, AnytimeDetections
     from nasfpn_lite.drawing import draw_detections, save_image
     from nasfpn_lite.preprocess import read_image
 
     image = read_image(source)
-    detections = detector.detect(image)
-    save_image(draw_detections(image, detections, detector.categories, min_score=min_score), target)
-    return {"image": source, "drawing": target, "detections": _describe(detections, detector, min_score)}
+    detections = detector.detect(image, args.budget_ms) if isinstance(detector, Anytime) else detector.detect(image)
+    save_image(draw_detections(image, detections, detector.categories, min_score=args.min_score), target)
+    row = {"image": source, "drawing": target, "detections": _describe(detections, detector, args.min_score)}
+    if isinstance(detections, AnytimeDetections):
+        row |= {"exit": detections.exit, "elapsed_ms": round(detections.elapsed_ms, 3)}
+    return row
 
 
 def _describe(detections: "Detections", detector: "Detector", min_score: float) -> list[dict[str, Any]]:
@@ -135,8 +143,10 @@ def _print(rows: Sequence[dict[str, Any]], args: argparse.Namespace) -> None:
     for row in rows:
         counts = Counter(detection["category"] for detection in row["detections"])
         found = ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-        cells.append((str(row["image"]), found, str(row["drawing"])))
-    print_table(("photo", "found", "drawing"), cells)
+        answered = (row["exit"], f"{row['elapsed_ms']:.1f}") if "exit" in row else ()
+        cells.append((str(row["image"]), found, str(row["drawing"]), *answered))
+    names = ("photo", "found", "drawing")
+    print_table((*names, "exit", "ms") if rows and "exit" in rows[0] else names, cells)
 
 
 def _share(text: str) -> float:

@@ -9,17 +9,19 @@ import numpy as np
 
 from nasfpn_lite.anchors import anchor_sizes, make_anchors, tile_anchors
 from nasfpn_lite.boxes import MAX_LOG_RATIO
+from nasfpn_lite.converters.exit_signatures import IMAGE, exit_signatures
 from nasfpn_lite.converters.interpreter import Tensor, make_interpreter, signature_tensors
-from nasfpn_lite.converters.metadata import BOXES, FORMS, read_metadata
+from nasfpn_lite.converters.metadata import BOXES, EXITS_FORM, FORMS, Metadata, read_metadata, schema_version
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.exits import feature_names
 from nasfpn_lite.levels import shape_at
 from nasfpn_lite.pixels import PAD_VALUE, PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
-SCHEMA_VERSION = 1
 _MEANINGS = {
+    IMAGE: "one photo, rows from the top, channels last",
     "box_encodings": "one row (ty, tx, th, tw) per anchor",
     "class_logits": "one row per anchor, one column per label, before the sigmoid",
     "boxes": "one row (ymin, xmin, ymax, xmax) per detection, best first",
@@ -132,14 +134,39 @@ class AnchorContract:
 
 
 @dataclass(frozen=True)
+class SignatureContract:
+    """One signature of a file of several exits.
+
+    Attributes:
+        name: "exit_1", "exit_2", ...
+        pyramid: How many pyramids have been computed after it.
+        inputs: The photo for the first exit; else what the one before put out under the same names, as it is stored.
+        outputs: Boxes and scores as `Contract.outputs`, and the features for the next exit.
+    """
+
+    name: str
+    pyramid: int
+    inputs: tuple[TensorContract, ...]
+    outputs: tuple[TensorContract, ...]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "SignatureContract":
+        """Reads plain data."""
+        tensors = {key: tuple(TensorContract(**tensor) for tensor in data[key]) for key in ("inputs", "outputs")}
+        return cls(name=data["name"], pyramid=data["pyramid"], **tensors)
+
+
+@dataclass(frozen=True)
 class Contract:
     """All that is needed to feed a file and to read its answers.
 
     Attributes:
-        form: "raw" (boxes and scores per anchor) or "detect" (suppression inside the file).
+        form: "raw" (boxes and scores per anchor), "detect" (suppression inside the file) or "exits": several
+            signatures, with outputs as in a raw file each.
         outputs: To be found by name; their order in the file is not promised.
         thresholds: To decode a raw file with; those inside a detect file.
         labels: The index is the class number of the outputs, the id that of the training data.
+        signatures: Of a file of several exits, the first exit first; () for files of one signature.
     """
 
     form: str
@@ -149,6 +176,7 @@ class Contract:
     anchors: AnchorContract
     thresholds: PostprocessSpec
     labels: tuple[Category, ...]
+    signatures: tuple[SignatureContract, ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -158,6 +186,11 @@ class Contract:
             raise UserError(
                 f"expected the outputs {expected} of a {self.form} file, got {[o.name for o in self.outputs]}"
             )
+
+    @property
+    def decoded_as(self) -> str:
+        """The form whose decoder reads the outputs: "raw" or "detect"."""
+        return "raw" if self.form == EXITS_FORM else self.form
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -170,7 +203,10 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data that `from_dict` takes and JSON can hold."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        data = {"schema_version": schema_version(self.form), **asdict(self)}
+        if not self.signatures:
+            del data["signatures"]  # as in version 1
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Contract":
@@ -181,10 +217,10 @@ class Contract:
         """
         try:
             values = dict(data)
-            version = values.pop("schema_version", None)
-            if version != SCHEMA_VERSION:
+            version, expected = values.pop("schema_version", None), schema_version(values.get("form"))
+            if version != expected:
                 raise UserError(
-                    f"expected a contract of schema version {SCHEMA_VERSION}, got {version}; "
+                    f"expected a contract of schema version {expected}, got {version}; "
                     "write it again with `nasfpn-lite contract`, or use the nasfpn-lite that wrote it"
                 )
             given, anchors = dict(values.pop("input")), dict(values.pop("anchors"))
@@ -195,6 +231,7 @@ class Contract:
                 anchors=AnchorContract(tuple(AnchorLevel(**level) for level in anchors.pop("levels")), **anchors),
                 thresholds=PostprocessSpec(**values.pop("thresholds")),
                 labels=tuple(Category(**label) for label in values.pop("labels")),
+                signatures=tuple(SignatureContract.from_dict(entry) for entry in values.pop("signatures", ())),
                 **values,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -215,28 +252,53 @@ def read_contract(model: Path | str | bytes) -> Contract:
     content = model if isinstance(model, bytes) else _read(Path(model))
     try:
         metadata = read_metadata(content)
-        inputs, outputs = signature_tensors(make_interpreter(content))
+        interpreter = make_interpreter(content)
+        signatures = _read_exits(interpreter, metadata)
+        inputs, outputs = signature_tensors(interpreter, *[signature.name for signature in signatures[:1]])
     except UserError as error:
         raise UserError(str(error) if isinstance(model, bytes) else f"{model}: {error}") from error
     spec, boxes = metadata.spec, BOXES[metadata.form]
-    if len(inputs) != 1 or set(outputs) != set(boxes["outputs"]):
+    found = set(outputs) - set(feature_names(spec))
+    if len(inputs) != 1 or found != set(boxes["outputs"]):
         raise UserError(
             f"expected one input and the outputs {boxes['outputs']} of a {metadata.form} file, "
             f"got {sorted(inputs)} and {sorted(outputs)}; convert again"
         )
-    image = _describe(next(iter(inputs.values())), "one photo, rows from the top, channels last")
+    image = _describe(next(iter(inputs.values())))
     return Contract(
         form=metadata.form,
         input=InputContract(image, "RGB", PIXEL_OFFSET, PIXEL_SCALE, spec.resize, PAD_VALUE),
-        outputs=tuple(_describe(outputs[name], _MEANINGS[name]) for name in boxes["outputs"]),
+        outputs=tuple(_describe(outputs[name]) for name in boxes["outputs"]),
         boxes=BoxContract(boxes["coding"], ("ymin", "xmin", "ymax", "xmax"), MAX_LOG_RATIO),
         anchors=describe_anchors(spec),
         thresholds=metadata.thresholds,
         labels=metadata.categories,
+        signatures=signatures,
     )
 
 
-def _describe(tensor: Tensor, meaning: str) -> TensorContract:
+def _read_exits(interpreter: Any, metadata: Metadata) -> tuple[SignatureContract, ...]:
+    if metadata.form != EXITS_FORM:
+        return ()
+    found = []
+    for signature in exit_signatures(metadata.spec):
+        tensors = signature_tensors(interpreter, signature.name)
+        for there, expected in zip(tensors, (signature.inputs, signature.outputs), strict=True):
+            if set(there) != set(expected):
+                raise UserError(
+                    f"expected {sorted(expected)} in the signature {signature.name}, got {sorted(there)}; convert again"
+                )
+        inputs = tuple(_describe(tensors[0][name]) for name in signature.inputs)
+        outputs = tuple(_describe(tensors[1][name]) for name in signature.outputs)
+        found.append(SignatureContract(signature.name, signature.pyramid, inputs, outputs))
+    for before, after in zip(found, found[1:], strict=False):
+        if before.outputs[2:] != after.inputs or before.outputs[:2] != after.outputs[:2]:
+            raise UserError(f"{after.name} does not go on from what {before.name} gives; convert again")
+    return tuple(found)
+
+
+def _describe(tensor: Tensor) -> TensorContract:
+    meaning = _MEANINGS.get(tensor.name, "features of a pyramid, for the next exit")
     return TensorContract(tensor.name, tensor.shape, tensor.dtype.name, tensor.scale, tensor.zero_point, meaning)
 
 

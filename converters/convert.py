@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, check_enough
-from nasfpn_lite.converters.metadata import FORMS
+from nasfpn_lite.converters.metadata import EXITS_FORM, FORMS
 from nasfpn_lite.converters.processes import package_environment
 from nasfpn_lite.converters.progress import open_display, read_line
-from nasfpn_lite.converters.recipes import SELECTIVE, get_recipe
+from nasfpn_lite.converters.recipes import RECIPES, SELECTIVE, get_recipe
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.postprocess import PostprocessSpec
@@ -88,6 +88,8 @@ class Target:
             )
         if self.form not in FORMS:
             raise UserError(f"form must be one of {FORMS}, got {self.form!r}")
+        if self.form == EXITS_FORM and self.recipe not in RECIPES:
+            raise UserError(f"a file of several exits is made with one of {', '.join(RECIPES)}, got {self.recipe}")
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,11 @@ def convert_measured(
 ) -> tuple[list[Converted], Ranges | None]:
     """Does what `convert_all` does; returns also the ranges, for the next conversion, if a target needed any."""
     check_free([target.path for target in targets], force=force)
+    if not source.spec.exits and any(target.form == EXITS_FORM for target in targets):
+        raise UserError(
+            "expected a detector with exits for a file of several, got one whose head was trained on the last pyramid "
+            "alone; train it with --exits every"
+        )
     if any(get_recipe(target.recipe).needs_calibration for target in targets):
         _check_calibration(calibration, source.spec, force=force)
     job = make_job(source, calibration, thresholds, ranges)

@@ -48,6 +48,13 @@ class _AlignedBuilder(flatbuffers.Builder):
         return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
 
 
+def pack_model(model: Any) -> bytes:
+    """Returns the .tflite of the schema's `ModelT`."""
+    builder = _AlignedBuilder(1024)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
 class Graph:
     """A model with one subgraph. `model` and `main` are the schema's objects; helpers add tensors and operators."""
 
@@ -65,9 +72,7 @@ class Graph:
 
     def to_bytes(self) -> bytes:
         """Returns the .tflite."""
-        builder = _AlignedBuilder(1024)
-        builder.Finish(self.model.Pack(builder), FILE_IDENTIFIER)
-        return bytes(builder.Output())
+        return pack_model(self.model)
 
     def op_names(self) -> list[str]:
         """Returns the names of all operators in the order of execution."""

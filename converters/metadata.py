@@ -5,6 +5,7 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nasfpn_lite.converters.exit_signatures import exit_signatures
 from nasfpn_lite.converters.recipes import ALL_RECIPES
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
@@ -13,10 +14,15 @@ from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
 ENTRY = "nasfpn_lite"
-SCHEMA_VERSION = 1
-FORMS = ("raw", "detect")
+EXITS_FORM = "exits"
+FORMS = ("raw", "detect", EXITS_FORM)
 DETECT_OUTPUTS = ("boxes", "classes", "scores", "count")
 FILE_IDENTIFIER = b"TFL3"  # of any .tflite, from byte 4 on
+
+
+def schema_version(form: str | None) -> int:
+    """Returns the version of the metadata and contract of a form; programs from before exits read all but theirs."""
+    return 2 if form == EXITS_FORM else 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Metadata:
     """The entry `nasfpn_lite` of a .tflite's metadata.
 
     Attributes:
-        form: "raw": separate box and score tensors; "detect": suppression inside, four outputs.
+        form: "raw": separate box and score tensors; "detect": suppression inside, four outputs; "exits": a signature
+            for each of the spec's exits, with outputs as in a raw file and features for the next to go on with.
         thresholds: Those inside a detect file; for a raw file those to decode with.
         versions: Package -> version of the machine that converted.
         calibration: {"images", "source"}; empty for recipes without. "source" is "synthetic" where no photo was used.
@@ -48,13 +55,15 @@ class Metadata:
                 f"expected a form of {FORMS} and a recipe of {tuple(ALL_RECIPES)}, "
                 f"got {self.form!r} and {self.recipe!r}"
             )
+        if self.form == EXITS_FORM and not self.spec.exits:
+            raise UserError("expected a spec with exits for a file of form 'exits', got one without")
         if len(self.categories) != self.spec.num_classes:
             raise UserError(f"expected {self.spec.num_classes} categories, got {len(self.categories)}")
 
     def to_json(self) -> str:
         """Returns the entry's text. What only other programs need (pixels, boxes) is in it too."""
         data = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": schema_version(self.form),
             "spec": self.spec.to_dict(),
             "categories": category_dicts(self.categories),
             "recipe": self.recipe,
@@ -71,6 +80,8 @@ class Metadata:
             },
             "boxes": BOXES[self.form],
         }
+        if self.form == EXITS_FORM:
+            data["signatures"] = [asdict(s) | {"outputs": s.outputs} for s in exit_signatures(self.spec)]
         return json.dumps(data)
 
     @classmethod
@@ -82,12 +93,12 @@ class Metadata:
         """
         try:
             data = json.loads(text)
-            version = data.get("schema_version")
+            version, expected = data.get("schema_version"), schema_version(data.get("form"))
         except (ValueError, AttributeError) as error:
             raise UserError(f"the metadata are damaged: {error}; convert again") from error
-        if version != SCHEMA_VERSION:
+        if version != expected:
             raise UserError(
-                f"expected metadata of schema version {SCHEMA_VERSION}, got {version}; "
+                f"expected metadata of schema version {expected}, got {version}; "
                 "convert again, or use the nasfpn-lite that made the file"
             )
         try:
@@ -102,11 +113,13 @@ class Metadata:
             raise UserError(f"the metadata are damaged: {type(error).__name__}: {error}; convert again") from error
 
 
+_RAW_BOXES = {
+    "coding": "(ty, tx, th, tw) against yxyx anchors in pixels, no scale factors; sizes are exp(t) * anchor",
+    "outputs": ["box_encodings", "class_logits"],
+}
 BOXES: dict[str, dict[str, Any]] = {
-    "raw": {
-        "coding": "(ty, tx, th, tw) against yxyx anchors in pixels, no scale factors; sizes are exp(t) * anchor",
-        "outputs": ["box_encodings", "class_logits"],
-    },
+    "raw": _RAW_BOXES,
+    EXITS_FORM: _RAW_BOXES,
     "detect": {"coding": "(ymin, xmin, ymax, xmax) / image size", "outputs": list(DETECT_OUTPUTS)},
 }
 

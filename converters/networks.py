@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nasfpn_lite.converters.recipes import Recipe
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.graph import Call, run_layers, trace
+from nasfpn_lite.layer_names import GRID
 from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
@@ -115,6 +116,32 @@ class Networks:
         calls = tuple(call for call in trace(self.folded) if call.name in weighted)
         return put_on_grids(self.folded, self.plan, self.ranges, kept), calls
 
+    def build_exits(self, recipe: Recipe) -> Iterator[Any]:
+        """Yields a network for each exit, which goes on from the features of the one before; see `ExitParts.part`."""
+        from nasfpn_lite.exit_parts import ExitParts
+        from nasfpn_lite.folding import folded_detector
+        from nasfpn_lite.weights import to_arrays
+
+        spec, arrays = self.job.spec, to_arrays(self.model)
+        if not recipe.integer_activations:
+            parts = ExitParts(_build_with(spec, arrays, every_exit=True), spec)
+            yield from (parts.part(number) for number in range(1, parts.count + 1))
+            return
+        from nasfpn_lite.converters.ranges import OnGrid, measure_ranges, put_on_grids
+
+        if self.job.images is None:
+            raise UserError("integer activations need calibration images")
+        spec, arrays = folded_detector(spec, arrays, self.model)
+        parts = ExitParts(_build_with(spec, arrays, folded=True, every_exit=True), spec)
+        whole = parts.whole()  # of a layer that several exits use, the range has to hold what it gives for all
+        plan = plan_quantization(whole)
+        report = functools.partial(self.begin, progress.RANGES)
+        ranges = measure_ranges(whole, plan, as_batches(self.job.images), report)
+        for number in range(1, parts.count + 1):
+            producers = parts.producers(max(1, number - 1))
+            grids = {name: OnGrid(*ranges[layer], name=f"{name}{GRID}") for name, layer in producers.items()}
+            yield put_on_grids(parts.part(number, grids), plan, ranges)
+
     def _unshare_predictors(self) -> Any:
         """Returns the folded network with a predictor for each level.
 
@@ -155,12 +182,16 @@ def load_trained(spec: DetectorSpec, path: Path) -> tuple[Any, dict[str, tuple[f
 
 
 def _build_folded(spec: DetectorSpec, arrays: dict[str, np.ndarray]) -> Any:
+    return _build_with(spec, arrays, folded=True)
+
+
+def _build_with(spec: DetectorSpec, arrays: dict[str, np.ndarray], **options: bool) -> Any:
     from nasfpn_lite.detector import build_detector
     from nasfpn_lite.weights import set_arrays
 
-    folded = build_detector(spec, folded=True)
-    set_arrays(folded, arrays)
-    return folded
+    model = build_detector(spec, **options)
+    set_arrays(model, arrays)
+    return model
 
 
 def _build_model(job: Job) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
-from nasfpn_lite.converters.metadata import Metadata, read_metadata
+from nasfpn_lite.converters.metadata import EXITS_FORM, Metadata, read_metadata
 from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, layer_of, list_stages
 from nasfpn_lite.converters.parity_tolerances import tolerance_db
 from nasfpn_lite.converters.qat_recipe import QAT_FOLDER, TRAINED_FILE
@@ -234,7 +234,10 @@ def _check_reference(reference: dict[str, np.ndarray], stages: Sequence[Stage], 
 def _open(path: Path) -> tuple[bytes, Metadata, Graph]:
     try:
         content = Path(path).read_bytes()
-        return content, read_metadata(content), Graph(content)
+        metadata = read_metadata(content)
+        if metadata.form == EXITS_FORM:
+            raise UserError("layers are compared in files of one signature; convert the same run with --form raw")
+        return content, metadata, Graph(content)
     except OSError as error:
         raise UserError(f"expected a .tflite file, but cannot read {path}: {error.strerror}") from error
     except UserError as error:

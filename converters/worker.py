@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from nasfpn_lite.converters.convert import (
     ConversionError,
 )
 from nasfpn_lite.converters.detect_form import append_detection
+from nasfpn_lite.converters.exit_signatures import IMAGE, exit_signatures
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.graph_view import OperatorView, view_graphs
 from nasfpn_lite.converters.interpreter import SIGNATURE, load_converter
-from nasfpn_lite.converters.metadata import Metadata, embed_metadata
+from nasfpn_lite.converters.join import join_files
+from nasfpn_lite.converters.metadata import EXITS_FORM, Metadata, embed_metadata
 from nasfpn_lite.converters.progress import Steps, plan_steps
 from nasfpn_lite.converters.recipes import Recipe, get_recipe
 from nasfpn_lite.converters.upsampling import replace_tiles
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from nasfpn_lite.converters.networks import Job
     from nasfpn_lite.graph import Call
 
-_INPUT = "image"
 # Millions of small objects, hardly any of them garbage: to look for it as often as usual takes a tenth of the time.
 GC_THRESHOLD = (200_000, 50, 100)
 
@@ -54,7 +56,6 @@ def _work(folder: Path) -> dict[str, Any]:
 
     data = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     job = Job.read(folder, data)
-    converter_module = load_converter()
     images, known = (0 if job.images is None else len(job.images)), job.ranges is not None
     steps = Steps(plan_steps(data["targets"], images, measured=known))
     networks = Networks(job, steps.begin)
@@ -63,19 +64,36 @@ def _work(folder: Path) -> dict[str, Any]:
     for target in data["targets"]:
         started = time.perf_counter()
         recipe, stages = get_recipe(target["recipe"]), tuple(target["float_stages"])
-        if (recipe.name, stages) not in raw:
-            with tempfile.TemporaryDirectory(dir=folder) as saved_model:
+        if target["form"] == EXITS_FORM:
+            parts = [
+                _convert_network(part, folder, recipe, (), job, steps.begin) for part in networks.build_exits(recipe)
+            ]
+            content = _finish_exits(parts, job, target)
+        else:
+            if (recipe.name, stages) not in raw:
                 network, float_calls = networks.build(recipe, stages)
-                steps.begin(f"{recipe.name}: export")
-                _export(network, saved_model)
-                steps.begin(f"{recipe.name}: convert")
-                content = _convert_raw(converter_module, saved_model, recipe, job.images)
-            raw[recipe.name, stages] = _finish_raw(content, recipe, float_calls)
-        steps.begin(f"{recipe.name}: write")
-        content = _finish(raw[recipe.name, stages], job, target)
+                raw[recipe.name, stages] = _convert_network(network, folder, recipe, float_calls, job, steps.begin)
+            steps.begin(f"{recipe.name}: write")
+            content = _finish(raw[recipe.name, stages], job, target)
         write_bytes_atomically(Path(target["path"]), content)
         seconds.append(time.perf_counter() - started)
     return {"seconds": seconds, "ranges": networks.known_ranges()}
+
+
+def _convert_network(
+    network: Any,
+    folder: Path,
+    recipe: Recipe,
+    float_calls: "tuple[Call, ...]",
+    job: "Job",
+    begin: Callable[[str], None],
+) -> bytes:
+    with tempfile.TemporaryDirectory(dir=folder) as saved_model:
+        begin(f"{recipe.name}: export")
+        _export(network, saved_model)
+        begin(f"{recipe.name}: convert")
+        content = _convert_raw(saved_model, recipe, job.images)
+    return _finish_raw(content, recipe, float_calls)
 
 
 def _export(model: Any, folder: str) -> None:
@@ -84,19 +102,22 @@ def _export(model: Any, folder: str) -> None:
 
     kinds = model.trainable_variables, model.non_trainable_variables
     arrays = [[variable.numpy() for variable in variables] for variables in kinds]
+    inputs = model.input if isinstance(model.input, dict) else {IMAGE: model.input}
 
-    def serve(image: Any) -> Any:
+    def serve(*given: Any) -> Any:
         constants = [[tf.constant(array) for array in group] for group in arrays]
-        return model.stateless_call(*constants, image, training=False)[0]
+        data = dict(zip(inputs, given, strict=True)) if isinstance(model.input, dict) else given[0]
+        return model.stateless_call(*constants, data, training=False)[0]
 
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=_INPUT)]
+    signature = [tf.TensorSpec((1, *x.shape[1:]), tf.float32, name=name) for name, x in inputs.items()]
     function = tf.function(serve, input_signature=signature, autograph=False)
     tf.saved_model.save(tf.Module(), folder, signatures={SIGNATURE: function})
 
 
-def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:
+def _convert_raw(saved_model: str, recipe: Recipe, images: np.ndarray | None) -> bytes:
     import tensorflow as tf
 
+    module = load_converter()
     converter = module.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
     if recipe.weight_bits < 32:
         converter.optimizations = [module.Optimize.DEFAULT]
@@ -109,7 +130,7 @@ def _convert_raw(module: Any, saved_model: str, recipe: Recipe, images: np.ndarr
             raise UserError(f"{recipe.name} needs calibration images")
         wide = module.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [wide]
-        converter.representative_dataset = lambda: ({_INPUT: batch} for batch in as_batches(images))
+        converter.representative_dataset = lambda: ({IMAGE: batch} for batch in as_batches(images))
     return bytes(converter.convert())
 
 
@@ -152,26 +173,35 @@ def _tensors_of(operator: OperatorView) -> set[int]:
 
 
 def _finish(raw: bytes, job: "Job", target: dict[str, Any]) -> bytes:
-    recipe, form = get_recipe(target["recipe"]), target["form"]
-    if form == "detect":
+    if target["form"] == "detect":
         graph = Graph(raw)
         append_detection(graph, job.spec, job.thresholds)
         raw = graph.to_bytes()
+    return embed_metadata(raw, _describe(job, target))
+
+
+def _finish_exits(parts: list[bytes], job: "Job", target: dict[str, Any]) -> bytes:
+    names = [signature.name for signature in exit_signatures(job.spec)]
+    first, *others = parts
+    return join_files(dict(zip(names, [embed_metadata(first, _describe(job, target)), *others], strict=True)))
+
+
+def _describe(job: "Job", target: dict[str, Any]) -> Metadata:
+    recipe = get_recipe(target["recipe"])
     calibration: dict[str, Any] = {}
     if recipe.needs_calibration and job.images is not None:
         calibration = {"images": len(job.images), "source": job.calibration_source}
-    metadata = Metadata(
+    return Metadata(
         spec=job.spec,
         categories=job.categories,
         recipe=recipe.name,
-        form=form,
+        form=target["form"],
         thresholds=job.thresholds,
         versions=collect_versions(),
         calibration=calibration,
         split_seed=job.split_seed,
         float_stages=tuple(target["float_stages"]),
     )
-    return embed_metadata(raw, metadata)
 
 
 if __name__ == "__main__":

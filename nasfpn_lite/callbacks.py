@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
 logger = logging.getLogger(__name__)
 
 LOG_FIELDS = ("step", "epoch", "loss", "class_loss", "box_loss", "learning_rate", "seconds", "val_AP")
+_EXIT_LOSS = re.compile(r"(exit\d+_)(class|box)_(?:logits|encodings)_loss")
 
 
 class NanGuard(keras.callbacks.Callback):
@@ -46,7 +48,10 @@ class NanGuard(keras.callbacks.Callback):
 
 
 class RunLog(keras.callbacks.Callback):
-    """Keeps log.csv: one row a round, rewritten whole; a resumed run drops the rows after its checkpoint."""
+    """Keeps log.csv: one row a round, rewritten whole; a resumed run drops the rows after its checkpoint.
+
+    `class_loss` and `box_loss` are the last exit's; earlier exits' follow at the end as `exit1_class_loss` and so on.
+    """
 
     def __init__(self, path: Path, *, start_step: int, steps_per_round: int, steps_per_epoch: int) -> None:
         super().__init__()
@@ -71,9 +76,11 @@ class RunLog(keras.callbacks.Callback):
             "seconds": f"{time.monotonic() - self.started:.2f}",
             "val_AP": f"{logs['val_AP']:.4f}" if "val_AP" in logs else "",
         }
+        exits = {_EXIT_LOSS.sub(r"\1\2_loss", k): f"{float(v):.6g}" for k, v in logs.items() if _EXIT_LOSS.fullmatch(k)}
+        values |= dict(sorted(exits.items()))
         self.rows.append({key: str(value) for key, value in values.items()})
         text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_FIELDS, lineterminator="\n")
+        writer = csv.DictWriter(text, list(values), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text_atomically(self.path, text.getvalue())

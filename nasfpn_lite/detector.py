@@ -7,6 +7,7 @@ from nasfpn_lite.backbones.mobilenet_v2 import build_mobilenet_v2
 from nasfpn_lite.backbones.resnet import build_resnet
 from nasfpn_lite.blocks import Blocks
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.exits import build_exits
 from nasfpn_lite.fpn import build_fpn, build_ssdlite_features
 from nasfpn_lite.head import build_head
 from nasfpn_lite.nasfpn import build_nasfpn
@@ -24,6 +25,7 @@ def build_detector(
     folded: bool = False,
     drop_path_keep: float = 1.0,
     drop_block: Any = None,
+    every_exit: bool = False,
 ) -> Any:
     """Builds a detector with random weights.
 
@@ -34,10 +36,12 @@ def build_detector(
         drop_path_keep: AmoebaNet-D's stochastic depth: probability to keep a branch in training; 1 for none.
         drop_block: `regularizers.Dropping` for a training with DropBlock in the pyramid; the weights' names and what
             the network computes outside of training stay the same.
+        every_exit: Let the head read the features of all `spec.exits`, with the same weights, not of the last alone.
 
     Returns:
         A functional model: (b, H, W, 3) float, RGB as pixel / 127.5 - 1, to
         {"box_encodings": (b, N, 4), "class_logits": (b, N, num_classes)} with N and its order as in `make_anchors`.
+        With every exit also the earlier ones' outputs, under the names of `exits.output_name`.
     """
     if keras is None:
         import keras  # type: ignore[no-redef]
@@ -50,8 +54,16 @@ def build_detector(
     blocks = Blocks(keras, spec.activation, bn_momentum, folded, drop_block)
     image = keras.Input((*spec.image_size, 3), name="image")
     features = _build_backbone(blocks, image, spec.backbone, drop_path_keep)
-    pyramid = _NECKS[spec.neck.kind](blocks, features, spec.neck)
-    return keras.Model(image, build_head(blocks, pyramid, spec), name="detector")
+    pyramids = _build_pyramids(blocks, features, spec)
+    if every_exit and spec.exits:
+        return keras.Model(image, build_exits(blocks, [pyramids[e - 1] for e in spec.exits], spec), name="detector")
+    return keras.Model(image, build_head(blocks, pyramids[-1], spec), name="detector")
+
+
+def _build_pyramids(blocks: Blocks, features: dict[str, Any], spec: DetectorSpec) -> list[dict[int, Any]]:
+    """Returns the neck's pyramids from the first to the last."""
+    pyramids: Any = _NECKS[spec.neck.kind](blocks, features, spec.neck)
+    return pyramids if isinstance(pyramids, list) else [pyramids]
 
 
 def _build_backbone(blocks: Blocks, image: Any, backbone: BackboneSpec, drop_path_keep: float) -> dict[str, Any]:

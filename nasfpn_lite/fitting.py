@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.regularizers import Dropping, nothing_dropped
@@ -46,8 +47,15 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.config
 
 
-def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> None:
-    """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses."""
+def compile_detector(
+    model: Any, recipe: TrainingRecipe, total_steps: int, loss_weights: dict[str, float] | None = None
+) -> None:
+    """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses.
+
+    Args:
+        loss_weights: Of each output's loss, as `exits.exit_loss_weights` gives for a model of every exit; None for a
+            plain one.
+    """
     options = {
         "learning_rate": make_learning_rate(recipe, total_steps),
         "weight_decay": recipe.weight_decay,
@@ -61,7 +69,9 @@ def compile_detector(model: Any, recipe: TrainingRecipe, total_steps: int) -> No
     else:
         optimizer = keras.optimizers.SGD(momentum=recipe.momentum, **options)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(optimizer=optimizer, loss={"class_logits": FocalLoss(), "box_encodings": BoxLoss()})
+    names = loss_weights or (CLASS_OUTPUT, BOX_OUTPUT)
+    losses = {name: FocalLoss() if name.endswith(CLASS_OUTPUT) else BoxLoss() for name in names}
+    model.compile(optimizer=optimizer, loss=losses, loss_weights=loss_weights)
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
 
 

@@ -11,24 +11,24 @@ from nasfpn_lite.specs import NeckSpec
 SSDLITE_EXTRA_LAYERS = {6: (256, 512), 7: (128, 256), 8: (128, 256), 9: (64, 128)}
 
 
-def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:
+def build_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> list[dict[int, Any]]:
     """Builds a feature pyramid network: 1x1 laterals, nearest top-down additions, 3x3 smoothing, strided P6 and P7.
 
     Args:
         features: {"C3", "C4", "C5"} of the backbone.
 
     Returns:
-        {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
+        Of each pyramid, {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
 
     Source: Lin et al. 2017 as in tensorflow/tpu official/retinanet: P6 from P5, P7 from act(P6). Further pyramids, of
     which the paper tells no more than FLOPs (figure 8: 11.2 B each at 640x640, which is five 3x3 and five 1x1
     convolutions of 256 channels), take all levels by laterals of their own and go down from the top one. Ours: the
     activation before these laterals, without which a stack would be one linear map.
     """
-    pyramid = _first_fpn(blocks, features, neck)
+    pyramids = [_first_fpn(blocks, features, neck)]
     for repeat in range(2, neck.repeats + 1):
-        pyramid = _further_fpn(blocks, pyramid, neck, f"fpn{repeat}")
-    return pyramid
+        pyramids.append(_further_fpn(blocks, pyramids[-1], neck, f"fpn{repeat}"))
+    return pyramids
 
 
 def _first_fpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:

@@ -49,7 +49,7 @@ def run_layers(model: Any, image: Any, **kwargs: Any) -> None:
         image: The model's input.
         kwargs: For every layer, for example `training=True`.
     """
-    values, nodes = {id(model.inputs[0]): image}, _nodes(model)
+    values, nodes = {id(model.inputs[0]): image}, layer_calls(model)
     last_readers = {id(x): node for node in nodes for x in node.arguments.keras_tensors}
     for node in nodes:
         inputs, given = node.arguments.fill_in(values)
@@ -61,7 +61,7 @@ def run_layers(model: Any, image: Any, **kwargs: Any) -> None:
 
 def trace(model: Any) -> tuple[Call, ...]:
     """Returns the calls of a functional model of Keras 3 in the order of computation."""
-    nodes = _nodes(model)
+    nodes = layer_calls(model)
     made = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.output_tensors}
     inputs = [tuple(made[id(x)] for x in node.arguments.keras_tensors if id(x) in made) for node in nodes]
     consumers = [tuple(i for i, fed in enumerate(inputs) if place in fed) for place in range(len(nodes))]
@@ -71,7 +71,8 @@ def trace(model: Any) -> tuple[Call, ...]:
     )
 
 
-def _nodes(model: Any) -> list[Any]:
+def layer_calls(model: Any) -> list[Any]:
+    """Returns Keras's own records of the layer calls of a functional model, in the order of computation."""
     # Not through a layer's own list of nodes: a layer may serve other models too.
     by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
     return [node for _, level in by_depth for node in level if not node.is_input]

@@ -7,21 +7,23 @@ from nasfpn_lite.genotype import Genotype
 from nasfpn_lite.specs import NeckSpec
 
 
-def build_nasfpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> dict[int, Any]:
+def build_nasfpn(blocks: Blocks, features: dict[str, Any], neck: NeckSpec) -> list[dict[int, Any]]:
     """Builds the input projections and `neck.repeats` pyramids.
 
     Args:
         features: {"C3", "C4", "C5"} of the backbone.
 
     Returns:
-        {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
+        For each pyramid {level: (b, H / 2**level, W / 2**level, neck.width)}, batch-normalized and not activated.
     """
     if neck.genotype is None:
         raise ValueError("a nasfpn neck has a genotype; NeckSpec checks it")
     pyramid = input_pyramid(blocks, features, width=neck.width, min_level=neck.min_level, max_level=neck.max_level)
+    pyramids = []
     for repeat in range(1, neck.repeats + 1):
         pyramid = _Pyramid(blocks, neck, neck.genotype, f"pyramid{repeat}").build(pyramid)
-    return pyramid
+        pyramids.append(pyramid)
+    return pyramids
 
 
 class _Pyramid:

@@ -32,6 +32,8 @@ class TrainingRecipe:
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
         drop_block_keep: DropBlock's keep probability in the pyramid; 1 for no DropBlock.
         drop_block_ramp: It falls from 1 to drop_block_keep over the training, linearly, instead of being constant.
+        exit_weights: What the losses of each exit count for, from the first to the last; only their proportions
+            matter. () for equal ones, and for a spec without exits.
         validations: How often the validation images are scored on the way (0: never).
     """
 
@@ -51,11 +53,15 @@ class TrainingRecipe:
     accumulate: int = 1
     drop_block_keep: float = 1.0
     drop_block_ramp: bool = True
+    exit_weights: tuple[float, ...] = ()
     validations: int = 5
     augment: AugmentSpec = field(default_factory=AugmentSpec)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drops", tuple(self.drops))
+        object.__setattr__(self, "exit_weights", tuple(float(weight) for weight in self.exit_weights))
+        if not all(weight > 0 for weight in self.exit_weights):
+            raise RecipeError(f"exit_weights must be positive, got {self.exit_weights}")
         for name in ("batch_size", "epochs", "learning_rate", "clip_norm", "accumulate", "drop_block_keep"):
             value = getattr(self, name)
             if not (value is None and name == "clip_norm" or value > 0):

@@ -149,6 +149,8 @@ class DetectorSpec:
         num_classes: Classes of the head, without background.
         activation: "relu6" or "relu".
         resize: "stretch" to image_size, or "pad": keep the aspect ratio and fill up at the bottom and right.
+        exits: Pyramids of a stacked neck, counted from 1, whose features the head was trained to read as well as the
+            last one's, which ends the list; () for the last alone. The weights are those of the network without.
     """
 
     backbone: BackboneSpec
@@ -159,9 +161,11 @@ class DetectorSpec:
     anchors: AnchorSpec = field(default_factory=AnchorSpec)
     activation: Literal["relu6", "relu"] = "relu6"
     resize: ResizeRule = "stretch"
+    exits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", tuple(int(side) for side in self.image_size))
+        object.__setattr__(self, "exits", tuple(self.exits))
         _check(
             len(self.image_size) == 2 and all(s > 0 and s % LARGEST_STRIDE_MULTIPLE == 0 for s in self.image_size),
             f"image size must be (height, width), each a positive multiple of {LARGEST_STRIDE_MULTIPLE}, "
@@ -177,10 +181,24 @@ class DetectorSpec:
         _check(self.num_classes >= 1, f"num_classes must be at least 1, got {self.num_classes}")
         _check(self.activation in ("relu6", "relu"), f"activation must be relu6 or relu, got {self.activation!r}")
         _check(self.resize in ("stretch", "pad"), f"resize must be stretch or pad, got {self.resize!r}")
+        if self.exits:
+            self._check_exits()
+
+    def _check_exits(self) -> None:
+        repeats = self.neck.repeats
+        ascending = all(0 < a < b for a, b in zip(self.exits, self.exits[1:], strict=False))
+        _check(
+            len(self.exits) > 1 and ascending and self.exits[-1] == repeats,
+            f"exits are two or more pyramids of the neck's {repeats}, ascending, the last one {repeats}, "
+            f"got {self.exits}",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data that `from_dict` takes and JSON can hold."""
-        return asdict(self)
+        data = asdict(self)
+        if not self.exits:
+            del data["exits"]  # so that programs from before it read all other detectors
+        return data
 
     def to_json(self) -> str:
         """Returns the spec as JSON text."""

@@ -21,6 +21,7 @@ from nasfpn_lite.data.records import Category, Split
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
+from nasfpn_lite.exits import exit_loss_weights, repeat_targets
 from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.fitting import compile_detector, freeze, make_drop_block, recompute_statistics
 from nasfpn_lite.keras_detector import KerasDetector
@@ -115,6 +116,10 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
         raise UserError("--tensorboard needs TensorFlow and the package tensorboard; pip install them or leave it out")
     split = load_split(job.data, "train", seed=job.seed)
     job = dataclasses.replace(job, spec=_fitting_spec(job, len(split.categories)))
+    if len(job.recipe.exit_weights) not in (0, len(job.spec.exits)):
+        raise UserError(
+            f"expected a weight for each of the {len(job.spec.exits)} exits, got {list(job.recipe.exit_weights)}"
+        )
     resume = _prepare_folder(job, folder, split, resume)
     if (folder / WEIGHTS_FILE).is_file():
         logger.info("%s is finished; nothing to resume", folder)
@@ -172,13 +177,15 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
     drop_block = make_drop_block(recipe, plan.total_steps, job.seed)
-    model = build_detector(job.spec, bn_momentum=recipe.bn_momentum(plan.total_steps), drop_block=drop_block)
+    momentum = recipe.bn_momentum(plan.total_steps)
+    model = build_detector(job.spec, bn_momentum=momentum, drop_block=drop_block, every_exit=True)
     if job.backbone_weights is not None and not resume:
         _load_backbone(model, job)
     if job.backbone_weights is not None:
         freeze(model, recipe.frozen_stride)
     model = accumulating(model, recipe.accumulate)
-    compile_detector(model, recipe, plan.total_steps)
+    loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
+    compile_detector(model, recipe, plan.total_steps, loss_weights)
     first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
     start_step = first_round * plan.steps_per_round
     progress = Progress(plan.total_steps, start_step)
@@ -194,7 +201,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     try:
         if first_round < plan.rounds:
             model.fit(
-                data.iterate(start_step),
+                repeat_targets(data.iterate(start_step), job.spec),
                 steps_per_epoch=plan.steps_per_round,
                 initial_epoch=first_round,
                 epochs=plan.rounds,

@@ -57,3 +57,22 @@ def make_tiny_tflite() -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def make_tiny_part(*, bias: float = 0.0) -> bytes:
+    """The same with a signature "serving_default", image -> scores; `bias` replaces the last layer's."""
+    model = schema.ModelT.InitFromPackedBuf(make_tiny_tflite(), 0)
+    signature, graph = schema.SignatureDefT(), model.subgraphs[0]
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    maps = []
+    for name, tensor in (("image", graph.inputs[0]), ("scores", graph.outputs[0])):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), tensor
+        maps.append([entry])
+    signature.inputs, signature.outputs = maps
+    model.signatureDefs = [signature]
+    if bias:
+        model.buffers[-1].data = np.frombuffer(np.full(5, bias, np.float32).tobytes(), np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

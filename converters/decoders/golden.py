@@ -29,7 +29,7 @@ def make_golden(contract: Contract) -> dict[str, Any]:
         for `values` at the flat indices `at`; `expand_tensor` builds it. Expected boxes are in pixels of the
         network's input.
     """
-    outputs, cases = _make_raw(contract) if contract.form == "raw" else _make_detect(contract)
+    outputs, cases = _make_raw(contract) if contract.decoded_as == "raw" else _make_detect(contract)
     return {
         "schema_version": SCHEMA_VERSION,
         "input": {"values": contract.input.values().tolist()},

@@ -56,9 +56,9 @@ def make_sources(contract: Contract) -> dict[str, str]:
             f"got {contract.boxes.order} and {tuple(unknown)}; convert again"
         )
     return {
-        PYTHON_FILE: _assemble("python", contract.form, _python(contract)),
-        CPP_FILE: _assemble("cpp", contract.form, _cpp(contract)),
-        KOTLIN_FILE: _assemble("kotlin", contract.form, _kotlin(contract)),
+        PYTHON_FILE: _assemble("python", contract.decoded_as, _python(contract)),
+        CPP_FILE: _assemble("cpp", contract.decoded_as, _cpp(contract)),
+        KOTLIN_FILE: _assemble("kotlin", contract.decoded_as, _kotlin(contract)),
     }
 
 
@@ -87,7 +87,7 @@ def _python(contract: Contract) -> list[str]:
         "}",
         f"LABELS = (  # id, name\n{_wrap(map(repr, labels))}\n)",
     ]
-    if contract.form == "raw":
+    if contract.decoded_as == "raw":
         levels = (f"    ({a.stride}, {a.rows}, {a.columns}, {a.sizes!r})," for a in contract.anchors.levels)
         lines += [
             f"SCORE_THRESHOLD, PRE_NMS_TOP, NMS_IOU = {t.score_threshold}, {t.pre_nms_top}, {t.nms_iou}",
@@ -122,7 +122,7 @@ def _cpp(contract: Contract) -> list[str]:
         "};",
         *(_cpp_reader(output) for output in contract.outputs),
     ]
-    if contract.form == "detect":
+    if contract.decoded_as == "detect":
         return [*lines, f"inline constexpr std::size_t kMostDetections = {contract.outputs[0].shape[1]};"]
     levels = (
         f"      {{{a.stride}, {a.rows}, {a.columns}, {{{', '.join(f'{{{h!r}, {w!r}}}' for h, w in a.sizes)}}}}},"
@@ -172,7 +172,7 @@ def _kotlin(contract: Contract) -> list[str]:
         f"private fun putInput(input: ByteBuffer, pixel: Int) = input.{_put(given.tensor.dtype)}",
         *(_kotlin_reader(output) for output in contract.outputs),
     ]
-    if contract.form == "detect":
+    if contract.decoded_as == "detect":
         return lines
     levels = (
         f"    AnchorLevel({a.stride}, {a.rows}, {a.columns}, {', '.join(f'{h!r}, {w!r}' for h, w in a.sizes)}),"

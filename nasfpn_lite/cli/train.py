@@ -15,6 +15,7 @@ from nasfpn_lite.cli.common import (
 from nasfpn_lite.cli.output import print_json
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preset_notes import PRESET_NOTES, describe_presets
+from nasfpn_lite.specs import DetectorSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drop-block", type=positive_float, metavar="KEEP", help="DropBlock's keep probability; 1: no DropBlock"
     )
+    parser.add_argument(
+        "--exits", metavar="E", help="train the head after every pyramid (`every`) or after some, as 1,3,7: see README"
+    )
+    parser.add_argument("--exit-weights", metavar="W", type=_numbers, default=(), help="of the exits' losses: 1,1,2")
     parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--any-orientation", action="store_true", help="photos without an upside: turn them all ways")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights")
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains."""
-    spec = spec_from_args(args)
+    spec = with_exits(spec_from_args(args), args.exits)
     from nasfpn_lite.data.coco import find_splits, load_split
     from nasfpn_lite.recipes import PRESETS, RecipeError
 
@@ -61,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("epochs", "batch_size", "learning_rate", "precision", "accumulate")
     changes = {"drop_block_keep": args.drop_block, **{name: getattr(args, name) for name in names}}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    recipe = dataclasses.replace(recipe, exit_weights=args.exit_weights)
     if args.any_orientation:
         turned = dataclasses.replace(recipe.augment, vertical_flip=True, rotate_90=True)
         recipe = dataclasses.replace(recipe, augment=turned)
@@ -82,3 +88,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(result.folder)
     return 0
+
+
+def with_exits(spec: DetectorSpec, exits: str | None) -> DetectorSpec:
+    """Returns the spec with exits after `every` pyramid, or after those of a list such as 1,3,7; None for none."""
+    if exits is None:
+        return spec
+    if exits == "every":
+        return dataclasses.replace(spec, exits=tuple(range(1, spec.neck.repeats + 1)))
+    numbers = exits.split(",")
+    if not all(number.isdecimal() for number in numbers):
+        raise UserError(f"--exits takes `every` or pyramids counted from 1, as 1,3,7, got {exits!r}")
+    return dataclasses.replace(spec, exits=tuple(int(number) for number in numbers))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected numbers as 1,1,2, got {text!r}") from error

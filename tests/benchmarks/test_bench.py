@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.benchmarks.bench import _WorkerProcess, bench, find_doubts
-from nasfpn_lite.benchmarks.bench_worker import make_random_input
+from nasfpn_lite.benchmarks.bench_worker import find_chain, make_random_input
 from nasfpn_lite.benchmarks.end_to_end import is_image_shape, make_image_input
 from nasfpn_lite.benchmarks.record import BenchError, BenchOptions, parse_cpu_name
 from nasfpn_lite.benchmarks.statistics import Estimate
 from nasfpn_lite.cli import main
-from tests.tiny_tflite import MULTIPLY_ADDS, make_tiny_tflite
+from nasfpn_lite.converters.join import join_files
+from tests.tiny_tflite import MULTIPLY_ADDS, make_tiny_part, make_tiny_tflite
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,53 @@ def test_image_shapes(shape, is_image):
 def test_cpu_names():
     assert parse_cpu_name("processor\t: 0\nmodel name\t: AMD EPYC 7B13\nflags\t: sse") == "AMD EPYC 7B13"
     assert parse_cpu_name("processor\t: 0\nBogoMIPS\t: 38.40") is None
+
+
+class FakeRunner:
+    """One signature: adds one to `taken`, which only the first exit does not take."""
+
+    def __init__(self, takes, calls):
+        self.takes, self.calls = takes, calls
+
+    def get_input_details(self):
+        return {name: {"shape": np.array([1, 2]), "dtype": np.float32} for name in self.takes}
+
+    def __call__(self, **given):
+        assert set(given) == set(self.takes)
+        self.calls.append(given)
+        return {"scores": np.zeros(1), "P3": np.full(2, len(self.calls))}
+
+
+class FakeInterpreter:
+    def __init__(self):
+        self.calls = []
+
+    def get_signature_list(self):
+        return {"exit_2": {}, "exit_1": {}}
+
+    def get_signature_runner(self, name):
+        return FakeRunner(["image"] if name == "exit_1" else ["P3"], self.calls)
+
+
+def test_exits_run_in_turn_on_each_others_features():
+    interpreter = FakeInterpreter()
+    chain = find_chain(interpreter)
+    chain()
+    chain()
+    assert [list(given) for given in interpreter.calls] == [["image"], ["P3"]] * 2
+    assert [float(given["P3"][0]) for given in interpreter.calls[1::2]] == [1.0, 3.0]
+    assert len(chain.ended_ms) == 2
+    assert all(0 <= first <= second for first, second in chain.ended_ms)
+
+
+def test_files_of_several_exits_show_when_each_has_ended(tiny_files, tmp_path, capsys):
+    several = tmp_path / "exits.tflite"
+    several.write_bytes(join_files({"exit_1": make_tiny_part()}))
+    argv = ["bench", str(tiny_files[0]), str(several), "--rounds", "2", "--no-end-to-end"]
+    assert main([*argv, "--json"]) == 0
+    plain, exits = json.loads(capsys.readouterr().out)["results"]
+    assert plain["exits_ms_p50"] == []
+    assert len(exits["exits_ms_p50"]) == 1
+    assert exits["exits_ms_p50"][0] > 0
+    assert main(argv) == 0
+    assert "its own ms" in capsys.readouterr().out

@@ -1,10 +1,19 @@
+import csv
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from nasfpn_lite.callbacks import Checkpoint, NanGuard, Validation, restore_checkpoint, take_averages
+from nasfpn_lite.callbacks import (
+    LOG_FIELDS,
+    Checkpoint,
+    NanGuard,
+    RunLog,
+    Validation,
+    restore_checkpoint,
+    take_averages,
+)
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.regularizers import DropBlock, Dropping, random_states
 
@@ -113,3 +122,22 @@ def test_a_checkpoint_of_another_regularization_is_refused(
     fit(dropping_model(saved), range(1), tmp_path / "checkpoint.npz")
     with pytest.raises(UserError, match="belongs to another model or recipe"):
         restore_checkpoint(dropping_model(built), tmp_path / "checkpoint.npz")
+
+
+@pytest.mark.parametrize("exits", [0, 2])
+def test_log_names_the_losses_of_each_exit(tmp_path: Path, exits: int) -> None:
+    log = RunLog(tmp_path / "log.csv", start_step=0, steps_per_round=5, steps_per_epoch=10)
+    log.set_model(trained(ema=False))
+    logs = {"loss": 3.0, "class_logits_loss": 2.0, "box_encodings_loss": 1.0}
+    for number in range(1, exits + 1):
+        logs |= {f"exit{number}_class_logits_loss": number + 0.5, f"exit{number}_box_encodings_loss": number + 0.25}
+    log.on_epoch_end(0, logs)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["step"], row["class_loss"], row["box_loss"]) == ("5", "2", "1")
+    named = {key: value for key, value in row.items() if key not in LOG_FIELDS}
+    expected = {
+        **{"exit1_box_loss": "1.25", "exit1_class_loss": "1.5"},
+        **{"exit2_box_loss": "2.25", "exit2_class_loss": "2.5"},
+    }
+    assert named == (expected if exits else {})

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from nasfpn_lite.cli import main
+from nasfpn_lite.cli.train import with_exits
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.variants import VARIANTS
 from nasfpn_lite.weights import load_arrays
 
 TWO_CELLS = {
@@ -111,7 +114,8 @@ def test_kill_and_resume_give_the_same_weights(data: Path, tmp_path: Path) -> No
 def test_jax_trains_without_tensorflow_and_weights_are_portable(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     code = BLOCK_TENSORFLOW + MAIN
-    finish(start(code, train_arguments(data, run, "--epochs", "2"), KERAS_BACKEND="jax"))
+    finish(start(code, train_arguments(data, run, "--epochs", "2", "--exits", "every"), KERAS_BACKEND="jax"))
+    assert (run / "log.csv").read_text().splitlines()[0].endswith("exit2_box_loss,exit2_class_loss")
     predict = (
         "import sys, numpy as np\nfrom pathlib import Path\nfrom nasfpn_lite.runs import load_run\n"
         "model = load_run(Path(sys.argv[1])).build_model()\n"
@@ -149,3 +153,22 @@ def test_a_mistake_is_told_before_keras_is_loaded(options, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("exits", "expected"), [(None, ()), ("every", (1, 2, 3, 4, 5, 6, 7)), ("1,3,7", (1, 3, 7)), ("2,7", (2, 7))]
+)
+def test_exits_as_a_user_names_them(exits: str | None, expected: tuple[int, ...]) -> None:
+    assert with_exits(VARIANTS["nasfpnlite_7x64"], exits).exits == expected
+
+
+@pytest.mark.parametrize("exits", ["all", "1;7", "1,", "-1,7", "1,3"])
+def test_other_exits_are_refused(exits: str) -> None:
+    with pytest.raises(UserError, match="expected|exits"):
+        with_exits(VARIANTS["nasfpnlite_7x64"], exits)
+
+
+def test_a_weight_for_each_exit(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = train_arguments(data, tmp_path / "run", "--exits", "every", "--exit-weights", "1,2")
+    assert main(command) == 2
+    assert "a weight for each of the 3 exits, got [1.0, 2.0]" in capsys.readouterr().err
