@@ -12,7 +12,7 @@ demo: $(STAMP)
 
 test: lint
 	@sh tests/android_bench/phone/install.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
