@@ -23,8 +23,7 @@ def build_detector(
     keras: Any = None,
     bn_momentum: float = 0.99,
     folded: bool = False,
-    drop_path_keep: float = 1.0,
-    drop_block: Any = None,
+    regularization: Any = None,
     every_exit: bool = False,
 ) -> Any:
     """Builds a detector with random weights.
@@ -33,9 +32,8 @@ def build_detector(
         keras: The Keras implementation to build with: the module `keras` (default) or `tf_keras`.
         bn_momentum: Momentum of every batch norm's moving statistics, 0..1.
         folded: Build the network whose batch norms are part of its convolutions; `folding` computes its weights.
-        drop_path_keep: AmoebaNet-D's stochastic depth: probability to keep a branch in training; 1 for none.
-        drop_block: `regularizers.Dropping` for a training with DropBlock in the pyramid; the weights' names and what
-            the network computes outside of training stay the same.
+        regularization: `regularizers.Regularization` for a training; the weights' names and what the network computes
+            outside of training stay the same.
         every_exit: Let the head read the features of all `spec.exits`, with the same weights, not of the last alone.
 
     Returns:
@@ -47,13 +45,15 @@ def build_detector(
         import keras  # type: ignore[no-redef]
     if folded and spec.head.shared_towers:
         raise ValueError("one convolution cannot hold the batch norms of several levels; see folding.unshare")
-    if drop_path_keep != 1 and spec.backbone.name != "amoebanet_d":
-        raise ValueError(f"only amoebanet_d has branches to drop, got drop_path_keep for {spec.backbone.name}")
+    drop_block = regularization and regularization.drop_block
+    drop_path = regularization and regularization.drop_path
+    if drop_path is not None and spec.backbone.name != "amoebanet_d":
+        raise UserError(f"only AmoebaNet-D has branches to drop, got drop_path_keep below 1 for {spec.backbone.name}")
     if drop_block is not None and (folded or spec.neck.kind == "ssdlite" or keras.__name__ != "keras"):
         raise UserError("DropBlock needs a pyramid (a nasfpn or fpn neck), batch norms and Keras 3")
     blocks = Blocks(keras, spec.activation, bn_momentum, folded, drop_block)
     image = keras.Input((*spec.image_size, 3), name="image")
-    features = _build_backbone(blocks, image, spec.backbone, drop_path_keep)
+    features = _build_backbone(blocks, image, spec.backbone, drop_path)
     pyramids = _build_pyramids(blocks, features, spec)
     if every_exit and spec.exits:
         return keras.Model(image, build_exits(blocks, [pyramids[e - 1] for e in spec.exits], spec), name="detector")
@@ -66,10 +66,10 @@ def _build_pyramids(blocks: Blocks, features: dict[str, Any], spec: DetectorSpec
     return pyramids if isinstance(pyramids, list) else [pyramids]
 
 
-def _build_backbone(blocks: Blocks, image: Any, backbone: BackboneSpec, drop_path_keep: float) -> dict[str, Any]:
+def _build_backbone(blocks: Blocks, image: Any, backbone: BackboneSpec, drop_path: Any) -> dict[str, Any]:
     options: dict[str, Any] = {"bn_momentum": blocks.bn_momentum, "folded": blocks.folded}
     if backbone.name == "amoebanet_d":
-        return build_amoebanet_d(blocks.keras, image, keep_probability=drop_path_keep, **options)
+        return build_amoebanet_d(blocks.keras, image, drop_path=drop_path, **options)
     options["symmetric_padding"] = backbone.symmetric_padding
     if backbone.name == "mobilenet_v2":
         options |= {"top_channels": backbone.top_channels, "expanded_c4": backbone.expanded_c4}

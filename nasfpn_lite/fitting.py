@@ -10,7 +10,7 @@ import numpy as np
 from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.losses import BoxLoss, FocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
-from nasfpn_lite.regularizers import Dropping, nothing_dropped
+from nasfpn_lite.regularizers import Dropping, Regularization, nothing_dropped
 
 
 def make_learning_rate(recipe: TrainingRecipe, total_steps: int) -> Any:
@@ -75,12 +75,14 @@ def compile_detector(
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
 
 
-def make_drop_block(recipe: TrainingRecipe, total_steps: int, seed: int) -> Dropping | None:
-    """Returns the recipe's DropBlock for `build_detector`, None for none."""
-    if recipe.drop_block_keep == 1:
-        return None
+def make_regularization(recipe: TrainingRecipe, total_steps: int, seed: int) -> Regularization:
+    """Returns what the recipe drops, for `build_detector`."""
     calls = total_steps * recipe.accumulate  # every part of a batch is one
-    return Dropping(recipe.drop_block_keep, ramp_steps=calls if recipe.drop_block_ramp else 0, seed=seed)
+    ramp_steps = calls if recipe.drop_block_ramp else 0
+    return Regularization(
+        drop_block=None if recipe.drop_block_keep == 1 else Dropping(recipe.drop_block_keep, ramp_steps, seed),
+        drop_path=None if recipe.drop_path_keep == 1 else Dropping(recipe.drop_path_keep, seed=seed),
+    )
 
 
 def freeze(model: Any, stride: int) -> None:

@@ -30,6 +30,7 @@ class TrainingRecipe:
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
+        drop_path_keep: AmoebaNet-D only: probability of keeping a branch of its last cell; 1 for no stochastic depth.
         drop_block_keep: DropBlock's keep probability in the pyramid; 1 for no DropBlock.
         drop_block_ramp: It falls from 1 to drop_block_keep over the training, linearly, instead of being constant.
         exit_weights: What the losses of each exit count for, from the first to the last; only their proportions
@@ -51,6 +52,7 @@ class TrainingRecipe:
     ema: bool = True
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     accumulate: int = 1
+    drop_path_keep: float = 1.0
     drop_block_keep: float = 1.0
     drop_block_ramp: bool = True
     exit_weights: tuple[float, ...] = ()
@@ -62,7 +64,15 @@ class TrainingRecipe:
         object.__setattr__(self, "exit_weights", tuple(float(weight) for weight in self.exit_weights))
         if not all(weight > 0 for weight in self.exit_weights):
             raise RecipeError(f"exit_weights must be positive, got {self.exit_weights}")
-        for name in ("batch_size", "epochs", "learning_rate", "clip_norm", "accumulate", "drop_block_keep"):
+        for name in (
+            "batch_size",
+            "epochs",
+            "learning_rate",
+            "clip_norm",
+            "accumulate",
+            "drop_block_keep",
+            "drop_path_keep",
+        ):
             value = getattr(self, name)
             if not (value is None and name == "clip_norm" or value > 0):
                 raise RecipeError(f"{name} must be positive, got {value}")

@@ -39,6 +39,19 @@ class Dropping:
             raise UserError(f"ramp_steps must be 0 or more, got {self.ramp_steps}")
 
 
+@dataclass(frozen=True)
+class Regularization:
+    """What a training drops; None for nothing.
+
+    Attributes:
+        drop_block: Blocks of the pyramid's features.
+        drop_path: Branches of AmoebaNet-D: `keep` in the last cell, falling to it linearly from 1 before the first.
+    """
+
+    drop_block: Dropping | None = None
+    drop_path: Dropping | None = None
+
+
 class _Drop(keras.layers.Layer):
     """Holds the seed generator and the schedule; subclasses say what is dropped."""
 

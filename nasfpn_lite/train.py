@@ -23,7 +23,7 @@ from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.exits import exit_loss_weights, repeat_targets
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.fitting import compile_detector, freeze, make_drop_block, recompute_statistics
+from nasfpn_lite.fitting import compile_detector, freeze, make_regularization, recompute_statistics
 from nasfpn_lite.keras_detector import KerasDetector
 from nasfpn_lite.preprocess import ImageError
 from nasfpn_lite.recipes import TrainingRecipe
@@ -176,9 +176,9 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
     recipe = job.recipe
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
-    drop_block = make_drop_block(recipe, plan.total_steps, job.seed)
+    dropped = make_regularization(recipe, plan.total_steps, job.seed)
     momentum = recipe.bn_momentum(plan.total_steps)
-    model = build_detector(job.spec, bn_momentum=momentum, drop_block=drop_block, every_exit=True)
+    model = build_detector(job.spec, bn_momentum=momentum, regularization=dropped, every_exit=True)
     if job.backbone_weights is not None and not resume:
         _load_backbone(model, job)
     if job.backbone_weights is not None:

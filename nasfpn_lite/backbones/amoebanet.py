@@ -12,6 +12,7 @@ Deliberate differences: the first convolution pads ("same"), so that the levels 
 batch norm behind each of its two convolutions instead of one behind both, which computes the same and can be folded.
 """
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -111,35 +112,37 @@ class _Layers:
         x = pool(size, strides=stride, padding="same", name=f"{name}_{operation}")(x)
         return x if x.shape[-1] == filters else self.conv_bn(x, filters, 1, name)
 
-    def drop_path(self, x: Any, keep_probability: float, name: str) -> Any:
-        """Drops a whole image's branch in training; what stays is scaled up, so that its expectation stays."""
-        if keep_probability == 1:
-            return x
-        return self.layers.Dropout(1 - keep_probability, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)
-
 
 class _Network:
     """The chain of cells; each is also fed by the one before the last."""
 
-    def __init__(self, layers: _Layers, stem: Any, num_cells: int, keep_probability: float) -> None:
+    def __init__(self, layers: _Layers, stem: Any, num_cells: int, drop_path: Any) -> None:
         self.layers, self.last, self.before = layers, stem, None
-        self.made, self.num_cells, self.keep_probability = 0, num_cells, keep_probability
+        self.made, self.num_cells, self.dropping = 0, num_cells, drop_path
 
     def add(self, cell: _Cell, filters: int, name: str) -> Any:
         stride = 2 if cell is _REDUCTION else 1
         self.made += 1
-        keep = 1 - (1 - self.keep_probability) * self.made / self.num_cells
         states = [self.layers.relu_conv_bn(self.last, filters, 1, f"{name}_input"), self.fit_before(filters, name)]
         for number, pair in enumerate(cell.pairs, start=2):
             ends = []
             for side, (operation, state) in zip(("left", "right"), pair, strict=True):
                 branch = f"{name}_{number}_{side}"
                 x = self.layers.branch(states[state], operation, filters, branch, stride if state < 2 else 1)
-                ends.append(x if operation == "none" else self.layers.drop_path(x, keep, branch))
+                ends.append(x if operation == "none" else self.drop_path(x, branch))
             states.append(self.layers.layers.Add(name=f"{name}_{number}_add")(ends))
         out = self.layers.layers.Concatenate(name=f"{name}_out")([states[number] for number in cell.joined])
         self.before, self.last = self.last, out
         return out
+
+    def drop_path(self, x: Any, name: str) -> Any:
+        """Drops whole images' branches in training, the more the later the cell."""
+        if self.dropping is None:
+            return x
+        from nasfpn_lite.regularizers import DropPath
+
+        keep = 1 - (1 - self.dropping.keep) * self.made / self.num_cells
+        return DropPath(replace(self.dropping, keep=keep), name=f"{name}_drop")(x)
 
     def fit_before(self, filters: int, name: str) -> Any:
         """State 1: the output of the cell before the last, at the size and width of state 0."""
@@ -158,7 +161,7 @@ def build_amoebanet_d(  # noqa: PLR0913 - all but two are keywords
     *,
     bn_momentum: float,
     folded: bool = False,
-    keep_probability: float = 1.0,
+    drop_path: Any = None,
     filters: int = FILTERS,
     cells: int = CELLS,
 ) -> dict[str, Any]:
@@ -169,8 +172,8 @@ def build_amoebanet_d(  # noqa: PLR0913 - all but two are keywords
         image: (B, H, W, 3).
         bn_momentum: Momentum of all batch norms (.9997 in the published code).
         folded: Leave batch norms out and give every convolution a bias; see `folding`.
-        keep_probability: Stochastic depth in training: that of keeping a branch in the last cell; it falls to that
-            linearly from 1 before the first cell (the published code ends at .7). At 1 no layer is made for it.
+        drop_path: `regularizers.Dropping` for stochastic depth in training: its `keep` is that of a branch in the last
+            cell, and falls to that linearly from 1 before the first (the published code ends at .7).
         filters: F, a multiple of 16: the width of the cells at stride 8.
         cells: N: normal cells at each of the strides 8, 16 and 32.
 
@@ -178,7 +181,7 @@ def build_amoebanet_d(  # noqa: PLR0913 - all but two are keywords
         {"C3": stride 8, "C4": stride 16, "C5": stride 32}, not activated, with 4, 8 and 16 times `filters` channels.
     """
     layers = _Layers(keras, bn_momentum, folded)
-    network = _Network(layers, layers.conv_bn(image, _STEM_CHANNELS, 3, "stem", 2), 3 * cells + 4, keep_probability)
+    network = _Network(layers, layers.conv_bn(image, _STEM_CHANNELS, 3, "stem", 2), 3 * cells + 4, drop_path)
     for number in (1, 2):
         network.add(_REDUCTION, filters * number // 4, f"stem_reduction{number}")
     features = {}

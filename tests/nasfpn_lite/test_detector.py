@@ -9,7 +9,9 @@ import pytest
 from nasfpn_lite.anchors import make_anchors
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.detector import build_detector
+from nasfpn_lite.errors import UserError
 from nasfpn_lite.genotype import FPN_P3P6, PANET_P3P6, Genotype, MergingCell
+from nasfpn_lite.regularizers import DropPath, Dropping, Regularization
 from nasfpn_lite.specs import BackboneSpec, DetectorSpec, NeckSpec
 from nasfpn_lite.variants import VARIANTS
 
@@ -139,8 +141,7 @@ def test_a_further_fpn_goes_down_from_its_top_level() -> None:
 def test_stochastic_depth_reaches_amoebanet_and_nothing_else() -> None:
     spec = dataclasses.replace(small("fpnlite_64"), backbone=BackboneSpec("amoebanet_d"))
     with keras.StatelessScope(initialize_variables=False):
-        model = build_detector(spec, drop_path_keep=0.7)
-    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    assert max(rates) == pytest.approx(0.3)
-    with pytest.raises(ValueError, match="drop_path_keep for mobilenet_v2"):
-        build_detector(small("fpnlite_64"), drop_path_keep=0.7)
+        model = build_detector(spec, regularization=Regularization(drop_path=Dropping(0.7)))
+    assert min(layer.dropping.keep for layer in model.layers if isinstance(layer, DropPath)) == pytest.approx(0.7)
+    with pytest.raises(UserError, match="drop_path_keep below 1 for mobilenet_v2"):
+        build_detector(small("fpnlite_64"), regularization=Regularization(drop_path=Dropping(0.7)))

@@ -10,12 +10,12 @@ from nasfpn_lite.detector import build_detector
 from nasfpn_lite.fitting import (
     compile_detector,
     freeze,
-    make_drop_block,
     make_learning_rate,
+    make_regularization,
     recompute_statistics,
 )
 from nasfpn_lite.recipes import TrainingRecipe
-from nasfpn_lite.regularizers import Dropping
+from nasfpn_lite.regularizers import Dropping, Regularization
 from nasfpn_lite.variants import VARIANTS
 
 
@@ -39,11 +39,13 @@ def test_the_recipe_chooses_the_optimizer(optimizer: str, name: str) -> None:
 
 
 def test_drop_block_lasts_the_whole_training_and_counts_parts() -> None:
-    assert make_drop_block(recipe(schedule="cosine"), 100, seed=3) is None
+    assert make_regularization(recipe(schedule="cosine"), 100, seed=3) == Regularization()
     ramp = recipe(schedule="cosine", drop_block_keep=0.9, accumulate=4)
-    assert make_drop_block(ramp, 100, seed=3) == Dropping(0.9, ramp_steps=400, seed=3)
+    assert make_regularization(ramp, 100, seed=3) == Regularization(Dropping(0.9, ramp_steps=400, seed=3))
     constant = dataclasses.replace(ramp, drop_block_ramp=False)
-    assert make_drop_block(constant, 100, seed=3) == Dropping(0.9, ramp_steps=0, seed=3)
+    assert make_regularization(constant, 100, seed=3) == Regularization(Dropping(0.9, ramp_steps=0, seed=3))
+    path = recipe(schedule="cosine", drop_path_keep=0.7)
+    assert make_regularization(path, 100, seed=3) == Regularization(drop_path=Dropping(0.7, ramp_steps=0, seed=3))
 
 
 def test_cosine_schedule_by_hand() -> None:

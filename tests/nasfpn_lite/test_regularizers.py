@@ -9,7 +9,7 @@ import pytest
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.fitting import recompute_statistics
-from nasfpn_lite.regularizers import DropBlock, DropPath, Dropping, nothing_dropped, random_states
+from nasfpn_lite.regularizers import DropBlock, DropPath, Dropping, Regularization, nothing_dropped, random_states
 from nasfpn_lite.variants import VARIANTS
 from nasfpn_lite.weights import to_arrays
 
@@ -124,9 +124,9 @@ def test_nonsense_is_refused(keep: float, ramp: int) -> None:
 def test_a_detector_in_use_has_nothing_of_it(variant: str) -> None:
     spec = dataclasses.replace(VARIANTS[variant], image_size=(64, 128), num_classes=2)
     models = []
-    for drop_block in (None, Dropping(0.5)):
+    for dropped in (None, Regularization(drop_block=Dropping(0.5))):
         keras.utils.set_random_seed(1)
-        models.append(build_detector(spec, drop_block=drop_block))
+        models.append(build_detector(spec, regularization=dropped))
     plain, training = models
     layers = [layer.name for layer in training.layers if isinstance(layer, DropBlock)]
     cells = 3 * 15 if variant == "nasfpnlite_3x48" else 4
@@ -163,4 +163,4 @@ def test_keras_layers_with_noise_are_part_of_the_state() -> None:
 
 def test_no_pyramid_no_drop_block() -> None:
     with pytest.raises(UserError, match="DropBlock needs a pyramid"):
-        build_detector(VARIANTS["ssdlite"], drop_block=Dropping(0.9))
+        build_detector(VARIANTS["ssdlite"], regularization=Regularization(drop_block=Dropping(0.9)))

@@ -5,6 +5,7 @@ import pytest
 from nasfpn_lite.backbones.amoebanet import build_amoebanet_d
 from nasfpn_lite.cost import count_cost
 from nasfpn_lite.folding import fold
+from nasfpn_lite.regularizers import DropPath, Dropping
 from nasfpn_lite.variants import VARIANTS
 from nasfpn_lite.weights import set_arrays, to_arrays
 
@@ -22,7 +23,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def dropping():
-    return build(keep_probability=0.3)
+    return build(drop_path=Dropping(0.3))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_a_factorized_reduction_reads_two_pixels_of_four(model):
 
 
 def drops(model):
-    return {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    return {layer.name: 1 - layer.dropping.keep for layer in model.layers if isinstance(layer, DropPath)}
 
 
 def test_stochastic_depth_is_absent_unless_asked_for(model):
