@@ -29,6 +29,7 @@ class Point:
     Attributes:
         series: 0 and up, each with a marker of its own; PUBLISHED for what others published.
         interval: Of x, drawn as a whisker.
+        interval_y: Likewise of y.
     """
 
     x: float
@@ -36,6 +37,7 @@ class Point:
     label: str
     series: int
     interval: tuple[float, float] | None = None
+    interval_y: tuple[float, float] | None = None
 
 
 def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: str, least_height: float = 0.0) -> str:
@@ -47,14 +49,13 @@ def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: s
     if not points:
         return ""
     x_ticks = make_span([value for point in points for value in (point.x, *(point.interval or ()))])
-    y_ticks = make_span([point.y for point in points], least_height, _EDGE)
+    y_ticks = make_span([value for p in points for value in (p.y, *(p.interval_y or ()))], least_height, _EDGE)
     places = [_to_place(point.x, point.y, x_ticks, y_ticks) for point in points]
     parts = _draw_axes(x_ticks, y_ticks, x_label, y_label)
-    whiskers = [_to_place(x, point.y, x_ticks, y_ticks) for point in points for x in point.interval or ()]
+    ends = [end for point in points for end in _whisker_ends(point)]
+    whiskers = [_to_place(x, y, x_ticks, y_ticks) for x, y in ends]
     spans = list(zip(whiskers[::2], whiskers[1::2], strict=True))
-    for (low, y), (high, _) in spans:
-        path = f"M{low:.1f} {y:.1f}H{high:.1f}M{low:.1f} {y - 4:.1f}v8M{high:.1f} {y - 4:.1f}v8"
-        parts.append(f'<path d="{path}" class="whisker"/>')
+    parts += [_draw_whisker(start, end) for start, end in spans]
     parts += [draw_marker(point.series, *place) for point, place in zip(points, places, strict=True)]
     boxes = place_labels(places, [point.label for point in points], [spot for span in spans for spot in _spots(*span)])
     for point, place, box in zip(points, places, boxes, strict=True):
@@ -62,6 +63,18 @@ def draw_points(points: Sequence[Point], *, title: str, x_label: str, y_label: s
             parts.append(_draw_label(point, place, box))
     spoken = "; ".join(f"{point.label} {point.x:.4g}, {point.y:.4g}" for point in points)
     return make_svg(parts, height=_HEIGHT, title=title, spoken=spoken)
+
+
+def _whisker_ends(point: Point) -> list[Place]:
+    across = [(x, point.y) for x in point.interval or ()]
+    return [*across, *((point.x, y) for y in point.interval_y or ())]
+
+
+def _draw_whisker(start: Place, end: Place) -> str:
+    (x, y), (right, top) = start, end
+    dx, dy = (4, 0) if x == right else (0, 4)
+    caps = "".join(f"M{a - dx:.1f} {b - dy:.1f}l{2 * dx} {2 * dy}" for a, b in (start, end))
+    return f'<path d="M{x:.1f} {y:.1f}L{right:.1f} {top:.1f}{caps}" class="whisker"/>'
 
 
 def make_span(values: Sequence[float], least: float = 0.0, edge: float = 0.0) -> list[float]:

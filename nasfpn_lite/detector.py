@@ -48,7 +48,10 @@ def build_detector(
     drop_block = regularization and regularization.drop_block
     drop_path = regularization and regularization.drop_path
     if drop_path is not None and spec.backbone.name != "amoebanet_d":
-        raise UserError(f"only AmoebaNet-D has branches to drop, got drop_path_keep below 1 for {spec.backbone.name}")
+        raise UserError(
+            f"only AmoebaNet-D has branches to drop, got drop_path_keep below 1 for {spec.backbone.name}; "
+            "take another preset"
+        )
     if drop_block is not None and (folded or spec.neck.kind == "ssdlite" or keras.__name__ != "keras"):
         raise UserError("DropBlock needs a pyramid (a nasfpn or fpn neck), batch norms and Keras 3")
     blocks = Blocks(keras, spec.activation, bn_momentum, folded, drop_block)

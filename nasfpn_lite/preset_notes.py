@@ -36,7 +36,8 @@ PRESET_NOTES: dict[str, PresetNote] = {
     "amoebanet_cosine": PresetNote(
         "NAS-FPN paper section 4: cosine schedule for AmoebaNet at 1280",
         "test-dev: NAS-FPN 7x384 on AmoebaNet 48.0",
-        "50 epochs, batch 64 and rate .08 as for the other networks: the paper gives none for this one",
+        "50 epochs, batch 64 and rate .08 as for the other networks: the paper gives none for this one; "
+        "branches kept with .7, as in AmoebaNet's code for ImageNet (tensorflow/tpu)",
     ),
     "crop640": PresetNote(
         "mmdetection, configs/nas_fpn: 50 epochs of batch 64 on crops of 640, batch norms trained",

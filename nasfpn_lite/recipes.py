@@ -137,6 +137,6 @@ PRESETS: dict[str, TrainingRecipe] = {
     ),
     "paper": _PAPER,
     "paper_dropblock": replace(_PAPER, epochs=150, drops=(120 / 150, 140 / 150), drop_block_keep=0.9),
-    "amoebanet_cosine": replace(_PAPER, schedule="cosine", drops=()),
+    "amoebanet_cosine": replace(_PAPER, schedule="cosine", drops=(), drop_path_keep=0.7),
     "crop640": replace(_PAPER, warmup_steps=1000, clip_norm=None, frozen_stride=4, ema=False),
 }
