@@ -1,12 +1,14 @@
 """The .tflite files of a session as they are known before any phone runs them."""
 
 import hashlib
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nasfpn_lite.android_bench.session_options import SessionError
+from nasfpn_lite.converters.metadata import signature_names
 from nasfpn_lite.errors import UserError
 
 FLATBUFFER_IDENTIFIER = b"TFL3"  # at byte 4
@@ -36,7 +38,7 @@ def read_model_files(paths: Sequence[Path]) -> tuple[ModelFile, ...]:
     """Reads what a session must know of its files.
 
     Raises:
-        SessionError: There is none, one is missing or no .tflite, or one is named twice.
+        SessionError: There is none, one is missing, no .tflite or of several signatures, or one is named twice.
     """
     if not paths:
         raise SessionError("expected at least one .tflite file, got none")
@@ -53,7 +55,20 @@ def _read(path: Path) -> ModelFile:
         raise SessionError(f"expected a .tflite file in {path}, but cannot read it: {error.strerror}") from error
     if data[4:8] != FLATBUFFER_IDENTIFIER:
         raise SessionError(f"expected a .tflite file in {path}, but its bytes 4 to 8 are {data[4:8]!r}, not b'TFL3'")
+    signatures = _find_signatures(data)
+    if len(signatures) > 1:  # both runners would run the first subgraph and never say so
+        raise SessionError(
+            f"{path} holds several signatures ({', '.join(signatures)}), and a runner on the phone "
+            "times the first alone; time all of them here with `nasfpn-lite bench`, or convert with `--form raw`"
+        )
     return ModelFile(path, str(path), hashlib.sha256(data).hexdigest(), len(data), *find_work(path))
+
+
+def _find_signatures(data: bytes) -> list[str]:
+    try:
+        return signature_names(data)
+    except (struct.error, IndexError):
+        return []  # whether a damaged file runs is for the phone to say
 
 
 def find_work(path: Path) -> tuple[str | None, int | None]:

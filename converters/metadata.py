@@ -161,22 +161,35 @@ def read_metadata(content: bytes) -> Metadata:
 
 
 # Reading by hand keeps this free of the schema module, which tflite_runtime lacks. Field numbers, from
-# tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6; Metadata.name 0, .buffer 1;
-# Buffer.data 0.
+# tensorflow/compiler/mlir/lite/schema/schema.fbs: Model.buffers 4, .metadata 6, .signature_defs 7; Metadata.name 0,
+# .buffer 1; Buffer.data 0; SignatureDef.signature_key 2.
 def find_entry(content: bytes, name: str) -> bytes | None:
     """Returns an entry of a .tflite's metadata, None if there is none of that name.
 
     Raises:
         struct.error, IndexError: No TFLite file, or a damaged one.
     """
-    if content[4:8] != FILE_IDENTIFIER:
-        raise IndexError("no TFL3 identifier")
-    model = _Table(content, struct.unpack_from("<I", content)[0])
+    model = _open(content)
     buffers = model.tables(4)
     for entry in model.tables(6):
         if entry.data(0) == name.encode():
             return buffers[entry.number(1)].data(0)
     return None
+
+
+def signature_names(content: bytes) -> list[str]:
+    """Returns the names of a .tflite's signatures; the first subgraph is what a runner without signatures runs.
+
+    Raises:
+        struct.error, IndexError: No TFLite file, or a damaged one.
+    """
+    return [entry.data(2).decode(errors="replace") for entry in _open(content).tables(7)]
+
+
+def _open(content: bytes) -> "_Table":
+    if content[4:8] != FILE_IDENTIFIER:
+        raise IndexError("no TFL3 identifier")
+    return _Table(content, struct.unpack_from("<I", content)[0])
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import pytest
 
 from nasfpn_lite.android_bench.model_files import find_work, read_model_files
 from nasfpn_lite.android_bench.session_options import SessionError
+from nasfpn_lite.converters.join import join_files
 from tests.hand_made_tflite import HandMade
-from tests.tiny_tflite import MULTIPLY_ADDS, make_tiny_tflite
+from tests.tiny_tflite import MULTIPLY_ADDS, make_tiny_part, make_tiny_tflite
 
 
 def save_convs(path: Path, dtypes: list[tuple[str, int]]) -> Path:
@@ -45,6 +46,15 @@ def test_float_file(tmp_path):
 def test_arithmetic_is_that_of_most_of_the_work(tmp_path, dtypes, arithmetic):
     work = sum(side * side * 4 * 4 for _, side in dtypes)
     assert find_work(save_convs(tmp_path / "a.tflite", dtypes)) == (arithmetic, work)
+
+
+def test_a_file_of_several_signatures_is_refused(tmp_path):
+    path = tmp_path / "exits.tflite"
+    path.write_bytes(join_files({"exit_1": make_tiny_part(), "exit_2": make_tiny_part(bias=1.0)}))
+    with pytest.raises(SessionError, match=r"several signatures \(exit_1, exit_2\), .* times the first alone"):
+        read_model_files([path])
+    path.write_bytes(make_tiny_part())
+    assert read_model_files([path])[0].multiply_adds == MULTIPLY_ADDS
 
 
 def test_a_damaged_file_is_left_to_the_phone(tmp_path):
