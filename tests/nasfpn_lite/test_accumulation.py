@@ -72,6 +72,21 @@ def test_parts_give_the_update_of_the_whole_batch(parts: int, changes: dict[str,
     assert losses == pytest.approx(whole_losses, rel=1e-5)
 
 
+def test_parts_give_the_update_of_the_whole_batch_at_every_exit() -> None:
+    shares = {"exit1_class_logits": 0.25, "exit1_box_encodings": 0.25, "class_logits": 0.75, "box_encodings": 0.75}
+    numbers = []
+    for parts, weights in ((1, shares), (4, shares), (4, dict.fromkeys(shares, 0.5))):
+        plain = tiny_detector()
+        outputs = {f"exit1_{name}": keras.layers.ReLU(name=f"exit1_{name}")(y) for name, y in plain.output.items()}
+        model = accumulating(keras.Model(plain.input, {**plain.output, **outputs}), parts)
+        compile_detector(model, recipe(), STEPS, weights)
+        for images, targets in batches():
+            model.train_on_batch(images, {**targets, **{f"exit1_{name}": value for name, value in targets.items()}})
+        numbers.append([np.array(variable) for variable in (*model.weights, *model.optimizer.variables)])
+    assert differ(numbers[0], numbers[1]) < 3e-6
+    assert differ(numbers[0], numbers[2]) > 1e-3
+
+
 def test_kerass_own_accumulation_does_not() -> None:
     """What the module is there for: if this fails, Keras may have become good enough."""
     images, targets = batches()[0]
