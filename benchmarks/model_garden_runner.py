@@ -47,9 +47,10 @@ def serve(job: dict[str, Any], turns: Iterable[str]) -> Iterator[dict[str, Any]]
     settling, counted = job["settling_steps"], job["steps"] - job["settling_steps"]
     for _ in turns:
         trainer.train(tensorflow.constant(settling))
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         trainer.train(tensorflow.constant(counted))
-        yield {"seconds": time.perf_counter() - started, "steps": counted}
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        yield {"seconds": seconds, "cpu_seconds": cpu_seconds, "steps": counted}
 
 
 def make_config(job: dict[str, Any]) -> Any:

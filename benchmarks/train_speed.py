@@ -46,6 +46,8 @@ BESIDE_MODEL_GARDEN = ("fpnlite_64", "nasfpnlite_3x48")  # the first decides how
 # Steps that do not count: background threads' buffers, filled while others had their turn, are emptied in them.
 SETTLING_STEPS = 3
 STEPS_PER_TURN = 25  # of a loop; a training's turn is its round of steps
+_TRAINING_HEAD = ("training", "backend", "ms a step", "plain, ms", "speed", "by processor time", "a batch alone, ms")
+_NETWORK_HEAD = ("network", "backend", "parameters", "GFLOPs", "ms a step", "images/s", "speed", "by processor time")
 _RUNNER = Path(__file__).with_name("model_garden_runner.py")
 _WORKER = "nasfpn_lite.benchmarks.train_speed_worker"
 
@@ -89,6 +91,8 @@ class Row:
 
     Attributes:
         ratio: Its steps per second over the other's, from the ratios of the same round.
+        cpu_ratio: The same from processor time, which tells on a busy machine too; what waits for nothing but a
+            processor is as fast as that.
         batch_ms: Making one batch with nothing else to do, where it was measured.
         params, flops: As `cost.count_cost` counts them.
     """
@@ -98,6 +102,7 @@ class Row:
     step_ms: float
     other_step_ms: float
     ratio: Estimate
+    cpu_ratio: Estimate
     images_per_s: float
     batch_ms: float | None
     params: int
@@ -155,22 +160,38 @@ def to_model_garden(spec: DetectorSpec, batch_size: int, python: str) -> Program
 
 def to_rows(names: Sequence[str], backends: Sequence[str], turns: Turns) -> list[Row]:
     """Gathers the programs' figures; the last one is what the others are compared with."""
-    columns = list(zip(*turns.seconds, strict=True))
-    medians = [statistics.median(column) for column in columns]
+    medians = [statistics.median(column) for column in zip(*turns.seconds, strict=True)]
     return [
         Row(
             name=name,
             backend=backend,
             step_ms=1000 * median,
             other_step_ms=1000 * medians[-1],
-            ratio=estimate_median([other / own for own, other in zip(column, columns[-1], strict=True)]),
+            ratio=ratio,
+            cpu_ratio=cpu_ratio,
             images_per_s=ready["batch_size"] / median,
             batch_ms=ready.get("batch_ms", turns.ready[-1].get("batch_ms")),
             params=ready["params"],
             flops=ready["flops"],
             versions=ready["versions"],
         )
-        for name, backend, column, median, ready in zip(names, backends, columns, medians, turns.ready, strict=True)
+        for name, backend, ready, median, ratio, cpu_ratio in zip(
+            names,
+            backends,
+            turns.ready,
+            medians,
+            _compare(turns.seconds),
+            _compare(turns.cpu_seconds),
+            strict=True,
+        )
+    ]
+
+
+def _compare(seconds: Sequence[Sequence[float]]) -> list[Estimate]:
+    """Returns each program's speed over the last one's."""
+    columns = list(zip(*seconds, strict=True))
+    return [
+        estimate_median([other / own for own, other in zip(column, columns[-1], strict=True)]) for column in columns
     ]
 
 
@@ -219,29 +240,22 @@ def print_rows(plain: Sequence[Row], garden: Sequence[Row]) -> None:
         print(f"{row.name} on {row.backend}: {row.versions}")
     if plain:
         print("\nThe whole way of a training beside train_on_batch of the same model on arrays in memory\n")
-        head = (
-            "training",
-            "backend",
-            "ms a step",
-            "train_on_batch, ms",
-            "speed, of train_on_batch's",
-            "a batch alone, ms",
-        )
-        print_table(head, [_show_training(row) for row in plain])
+        print_table(_TRAINING_HEAD, [_show_training(row) for row in plain])
     if garden:
         print("\ntrain_on_batch on arrays in memory beside Model Garden's own loop\n")
-        head = ("network", "backend", "parameters", "GFLOPs", "ms a step", "images/s", "relative speed")
-        print_table(head, [_show_network(row) for row in garden])
+        print_table(_NETWORK_HEAD, [_show_network(row) for row in garden])
 
 
 def _show_training(row: Row) -> tuple[str, ...]:
     batch_ms = "-" if row.batch_ms is None else f"{row.batch_ms:.1f}"
-    return (row.name, row.backend, f"{row.step_ms:.1f}", f"{row.other_step_ms:.1f}", _show(row.ratio), batch_ms)
+    times = (f"{row.step_ms:.1f}", f"{row.other_step_ms:.1f}")
+    return (row.name, row.backend, *times, _show(row.ratio), _show(row.cpu_ratio), batch_ms)
 
 
 def _show_network(row: Row) -> tuple[str, ...]:
     costs = (f"{row.params / 1e6:.2f} M", f"{row.flops / 1e9:.2f}")
-    return (row.name, row.backend, *costs, f"{row.step_ms:.1f}", f"{row.images_per_s:.1f}", _show(row.ratio))
+    speeds = (f"{row.step_ms:.1f}", f"{row.images_per_s:.1f}", _show(row.ratio), _show(row.cpu_ratio))
+    return (row.name, row.backend, *costs, *speeds)
 
 
 def _show(ratio: Estimate) -> str:

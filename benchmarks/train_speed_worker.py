@@ -55,6 +55,18 @@ class Channel:
         return bool(sys.stdin.readline())
 
 
+class Stopwatch:
+    """Time, and processor time of all threads of this process, since it was made."""
+
+    def __init__(self) -> None:
+        self._seconds, self._cpu_seconds = time.perf_counter(), time.process_time()
+
+    def to_answer(self, steps: int) -> dict[str, Any]:
+        """Returns what is said after a turn."""
+        seconds, cpu_seconds = time.perf_counter() - self._seconds, time.process_time() - self._cpu_seconds
+        return {"seconds": seconds, "cpu_seconds": cpu_seconds, "steps": steps}
+
+
 class _Ended(Exception):
     """There are no more turns."""
 
@@ -65,7 +77,7 @@ class TurnsInTraining(keras.callbacks.Callback):
     def __init__(self, channel: Channel, ready: dict[str, Any]) -> None:
         super().__init__()
         self.channel, self.ready = channel, ready
-        self.step, self.started = 0, 0.0
+        self.step, self.watch = 0, Stopwatch()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Says that everything is built."""
@@ -81,11 +93,11 @@ class TurnsInTraining(keras.callbacks.Callback):
         """Starts the clock after the steps that do not count."""
         self.step += 1
         if self.step == SETTLING_STEPS:
-            self.started = time.perf_counter()
+            self.watch = Stopwatch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Answers."""
-        self.channel.say({"seconds": time.perf_counter() - self.started, "steps": self.step - SETTLING_STEPS})
+        self.channel.say(self.watch.to_answer(self.step - SETTLING_STEPS))
 
 
 class _Taken(Exception):
@@ -129,9 +141,9 @@ def serve_batches(job: TrainingJob, folder: Path, channel: Channel) -> None:
     batches = itertools.cycle(preloaded)
     while channel.wait():
         _train_on_batches(model, batches, SETTLING_STEPS)
-        started = time.perf_counter()
+        watch = Stopwatch()
         _train_on_batches(model, batches, STEPS_PER_TURN - SETTLING_STEPS)
-        channel.say({"seconds": time.perf_counter() - started, "steps": STEPS_PER_TURN - SETTLING_STEPS})
+        channel.say(watch.to_answer(STEPS_PER_TURN - SETTLING_STEPS))
 
 
 def time_batches(data: TrainingData) -> tuple[list[Any], float]:

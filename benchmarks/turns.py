@@ -1,7 +1,7 @@
 """Programs that take turns: one measures while the others wait, so that whatever a machine does beside meets them all.
 
 A program prints a line of JSON when it is ready. Each line on its standard input asks for a turn; it answers with
-{"seconds", "steps"}. Where its input ends, so does it.
+{"seconds", "cpu_seconds", "steps"}. Where its input ends, so does it.
 """
 
 import json
@@ -40,11 +40,12 @@ class Turns:
 
     Attributes:
         ready: Of each program, what it said at its start.
-        seconds: One row a round, one column a program: seconds per step.
+        seconds, cpu_seconds: One row a round, one column a program: time and processor time per step.
     """
 
     ready: tuple[dict[str, Any], ...]
     seconds: tuple[tuple[float, ...], ...]
+    cpu_seconds: tuple[tuple[float, ...], ...]
 
 
 class Player:
@@ -79,8 +80,8 @@ class Player:
         said = [text for text in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if text.strip()]
         raise UserError(f"{self._name} failed; the end of what it said:\n" + "\n".join(said[-_SHOWN_LINES:]))
 
-    def play(self) -> float:
-        """Gives the program a turn and returns its seconds per step."""
+    def play(self) -> tuple[float, float]:
+        """Gives the program a turn and returns its seconds and processor seconds per step."""
         stdin = self._process.stdin
         if stdin:
             try:
@@ -88,7 +89,7 @@ class Player:
             except BrokenPipeError:
                 pass  # it ended; listening tells why
         answer = self.listen()
-        return float(answer["seconds"]) / int(answer["steps"])
+        return answer["seconds"] / answer["steps"], answer["cpu_seconds"] / answer["steps"]
 
     def __enter__(self) -> "Player":
         return self
@@ -113,5 +114,6 @@ def take_turns(programs: Sequence[Program], rounds: int) -> Turns:
             players.append(stack.enter_context(Player(program, Path(folder) / f"{number}.txt")))
             ready.append(players[-1].listen())
             players[-1].play()
-        seconds = tuple(tuple(player.play() for player in players) for _ in range(rounds))
-    return Turns(tuple(ready), seconds)
+        table = [[player.play() for player in players] for _ in range(rounds)]
+    seconds, cpu_seconds = (tuple(tuple(cell[kind] for cell in row) for row in table) for kind in (0, 1))
+    return Turns(tuple(ready), seconds, cpu_seconds)

@@ -91,8 +91,10 @@ def test_a_turn_leaves_the_first_steps_out(monkeypatch):
     monkeypatch.setattr(model_garden_runner, "make_config", lambda job: config)
     monkeypatch.setattr(model_garden_runner, "make_batch", lambda job: "the batch")
     monkeypatch.setattr(model_garden_runner, "describe", lambda model, job: {"params": 1})
-    monkeypatch.setattr(model_garden_runner, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    assert list(serve(JOB, ["turn\n"] * 2)) == [{"params": 1}, *[{"seconds": 3.0, "steps": 3}] * 2]
+    monkeypatch.setattr(
+        model_garden_runner, "time", SimpleNamespace(perf_counter=lambda: clock[0], process_time=lambda: 2 * clock[0])
+    )
+    assert list(serve(JOB, ["turn\n"] * 2)) == [{"params": 1}, *[{"seconds": 3.0, "cpu_seconds": 6.0, "steps": 3}] * 2]
     assert trained == [2, 3, 2, 3]
 
 

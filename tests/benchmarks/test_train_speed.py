@@ -25,9 +25,8 @@ from nasfpn_lite.variants import get_spec
 
 READY = {"batch_size": 8, "params": 2_000_000, "flops": 10**9, "versions": {"keras": "3"}}
 SPEC = get_spec("fpnlite_64", size="128x192", num_classes=3)
-ROW = Row(
-    "finetune", "jax", 500.0, 450.0, Estimate(0.9, 0.88, 0.92, 0.98), 16.0, 15.0, 2_000_000, 10**9, {"keras": "3"}
-)
+RATIO = Estimate(0.9, 0.88, 0.92, 0.98)
+ROW = Row("finetune", "jax", 500.0, 450.0, RATIO, RATIO, 16.0, 15.0, 2_000_000, 10**9, {"keras": "3"})
 
 
 def options(folder: Path, rounds: int = 2) -> Options:
@@ -36,7 +35,7 @@ def options(folder: Path, rounds: int = 2) -> Options:
 
 def make_stand_in(folder: Path, seconds: str) -> str:
     """Writes a program that ignores what it is to run and takes turns of the given seconds, a step each."""
-    lines = "".join(f'read turn\necho \'{{"seconds": {s}, "steps": 1}}\'\n' for s in seconds.split())
+    lines = "".join(f'read turn\necho \'{{"seconds": {s}, "cpu_seconds": 1, "steps": 1}}\'\n' for s in seconds.split())
     path = folder / f"python_{len(list(folder.iterdir()))}"
     path.write_text(f"#!/bin/sh\necho '{json.dumps(READY)}'\n{lines}", encoding="utf-8")
     os.chmod(path, 0o755)
@@ -44,9 +43,11 @@ def make_stand_in(folder: Path, seconds: str) -> str:
 
 
 def test_ratios_are_of_the_same_round_and_speeds_not_times():
-    turns = Turns(({**READY, "batch_size": 4}, {**READY, "batch_ms": 12.0}), ((0.5, 0.25), (0.25, 0.5), (1.0, 0.5)))
+    ready = ({**READY, "batch_size": 4}, {**READY, "batch_ms": 12.0})
+    turns = Turns(ready, ((0.5, 0.25), (0.25, 0.5), (1.0, 0.5)), ((1.0, 2.0), (1.0, 3.0), (1.0, 4.0)))
     first, last = to_rows(["a", "b"], ["tensorflow", "jax"], turns)
     assert first.ratio == Estimate(0.5, 0.5, 2.0, pytest.approx(0.75))
+    assert first.cpu_ratio == Estimate(3.0, 2.0, 4.0, pytest.approx(0.75))
     assert (first.step_ms, first.other_step_ms, first.images_per_s, first.batch_ms) == (500.0, 500.0, 8.0, 12.0)
     assert (last.name, last.backend, last.images_per_s, last.ratio.median) == ("b", "jax", 16.0, 1.0)
 

@@ -25,6 +25,9 @@ class Clock:
     def perf_counter(self):
         return self.now
 
+    def process_time(self):
+        return 2 * self.now
+
 
 class FakeChannel:
     def __init__(self, turns: int) -> None:
@@ -67,7 +70,8 @@ def test_a_turn_of_a_training_is_its_round_after_the_first_steps_with_its_checkp
     monkeypatch.setattr(train_speed_worker, "train", fake_train(clock, steps=27, rounds=9))
     channel = FakeChannel(turns=2)
     serve_training(to_job(SIDE), tmp_path, channel)
-    answer = {"seconds": 27.0 - SETTLING_STEPS + 10.0, "steps": 27 - SETTLING_STEPS}
+    seconds = 27.0 - SETTLING_STEPS + 10.0
+    answer = {"seconds": seconds, "cpu_seconds": 2 * seconds, "steps": 27 - SETTLING_STEPS}
     assert channel.said == [{"params": 1}, answer, answer]
 
 
@@ -101,7 +105,8 @@ def test_a_turn_of_the_plain_loop(monkeypatch, tmp_path, clock):
     channel = FakeChannel(turns=1)
     serve_batches(to_job(SIDE), tmp_path, channel)
     counted = STEPS_PER_TURN - SETTLING_STEPS
-    assert channel.said == [{"params": 1, "batch_ms": 500.0}, {"seconds": float(counted), "steps": counted}]
+    answer = {"seconds": float(counted), "cpu_seconds": 2.0 * counted, "steps": counted}
+    assert channel.said == [{"params": 1, "batch_ms": 500.0}, answer]
     assert len(seen) == STEPS_PER_TURN
     assert seen[3:6] == [("images 3", "targets 3"), ("images 0", "targets 0"), ("images 1", "targets 1")]
 

@@ -15,7 +15,7 @@ name, seconds, notes = sys.argv[1], sys.argv[2].split(","), sys.argv[3]
 print(json.dumps({"name": name, "variable": os.environ.get("STAND_IN")}), flush=True)
 for second, line in zip(seconds, sys.stdin):
     print(name, file=open(notes, "a"))
-    print(json.dumps({"seconds": float(second), "steps": 2}), flush=True)
+    print(json.dumps({"seconds": float(second), "cpu_seconds": 2 * float(second), "steps": 2}), flush=True)
 sys.stderr.write("\\nlast words of " + name + "\\n")
 """
 
@@ -29,6 +29,7 @@ def test_each_measures_once_a_round_and_the_first_turn_does_not_count(tmp_path):
     programs = [stand_in("a", "99,2,4,6", tmp_path, STAND_IN="yes"), stand_in("b", "99,1,3,5", tmp_path)]
     turns = take_turns(programs, rounds=3)
     assert turns.seconds == ((1.0, 0.5), (2.0, 1.5), (3.0, 2.5))
+    assert turns.cpu_seconds == ((2.0, 1.0), (4.0, 3.0), (6.0, 5.0))
     assert turns.ready == ({"name": "a", "variable": "yes"}, {"name": "b", "variable": None})
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8").split() == list("abababab")
 
