@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from nasfpn_lite.recipes import PRESETS, TrainingRecipe
 from nasfpn_lite.specs import DetectorSpec
 from nasfpn_lite.variants import get_spec
 
+MODEL_GARDEN = "tf-models-official"
 PYTHON_VARIABLE = "NASFPN_MODEL_GARDEN_PYTHON"
 LEAST_OF_PLAIN, LEAST_OF_MODEL_GARDEN = 0.9, 1.0
 BACKENDS = ("tensorflow", "jax")
@@ -158,6 +160,24 @@ def to_model_garden(spec: DetectorSpec, batch_size: int, python: str) -> Program
     return Program("Model Garden's RetinaNet", (python, str(_RUNNER), json.dumps(job)), environment)
 
 
+def find_model_garden(python: str) -> str:
+    """Returns the version of tf-models-official beside a Python.
+
+    Raises:
+        UserError: There is none, told before anything is measured.
+    """
+    code = f"import importlib.metadata; print(importlib.metadata.version({MODEL_GARDEN!r}))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(
+            f"expected a Python with {MODEL_GARDEN}, but cannot start {python}: {error.strerror}"
+        ) from error
+    if done.returncode != 0:
+        raise UserError(f"expected a Python with {MODEL_GARDEN}, but {python} has none; install it there")
+    return done.stdout.strip()
+
+
 def to_rows(names: Sequence[str], backends: Sequence[str], turns: Turns) -> list[Row]:
     """Gathers the programs' figures; the last one is what the others are compared with."""
     medians = [statistics.median(column) for column in zip(*turns.seconds, strict=True)]
@@ -211,7 +231,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_json_argument(parser)
     args = parser.parse_args(argv)
     machine = read_machine()  # before this run adds to its load
+    python = args.model_garden_python
     try:
+        if python:
+            find_model_garden(python)
         with tempfile.TemporaryDirectory(prefix="nasfpn-lite-train-speed-") as folder:
             data = args.data or make_demo_set(Path(folder), val=1, test=1)
             options = Options(data.resolve(), args.size, args.batch_size, args.rounds)
@@ -219,7 +242,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             spec = get_spec(args.variant, size=args.size, num_classes=classes)
             plain = [time_training(options, spec, name, b) for b in args.backends for name in args.trainings]
             beside = {name: get_spec(name, size=args.size, num_classes=classes) for name in BESIDE_MODEL_GARDEN}
-            python = args.model_garden_python
             garden = time_model_garden(options, beside, python, args.backends) if python else []
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -125,6 +125,7 @@ def fake_rows(monkeypatch, plain: float, garden: float) -> list[tuple]:
 
     monkeypatch.setattr(train_speed, "time_training", training)
     monkeypatch.setattr(train_speed, "time_model_garden", model_garden)
+    monkeypatch.setattr(train_speed, "find_model_garden", {"/its/python": "2.20.0"}.__getitem__)
     return calls
 
 
@@ -149,6 +150,20 @@ def test_without_its_python_model_garden_is_left_out(monkeypatch, capsys, tiny_c
     assert main([*arguments, "--trainings", "finetune"]) == 0
     assert calls == [((128, 192), 2, "finetune", "jax"), ((128, 192), 2, "finetune", "tensorflow")]
     assert "Model Garden" not in capsys.readouterr().out
+
+
+def test_a_python_without_model_garden_is_told_before_anything_is_measured(monkeypatch, capsys, tiny_coco):
+    monkeypatch.setattr(train_speed, "time_training", None)
+    for python, said in ((sys.executable, "has none; install it there"), ("/nowhere/python", "cannot start")):
+        assert main(["--data", str(tiny_coco), "--model-garden-python", python]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_the_version_is_what_the_python_says(tmp_path):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 2.20.0\n", encoding="utf-8")
+    os.chmod(program, 0o755)
+    assert train_speed.find_model_garden(str(program)) == "2.20.0"
 
 
 def test_a_folder_without_data_ends_with_two(capsys, tmp_path):
