@@ -6,6 +6,7 @@ import importlib.util
 import json
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,14 @@ class TrainingJob:
         }
 
 
-def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: bool = False) -> Run:
+def train(
+    job: TrainingJob,
+    folder: Path,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
     """Trains a detector and writes a run folder.
 
     On one machine and backend the result depends on the job alone: an interrupted and resumed run ends with the same
@@ -107,6 +115,7 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
 
     Args:
         tensorboard: Also write TensorBoard's logs, to folder/tensorboard; needs the package tensorboard.
+        callbacks: Called after those that a training has anyway; an epoch of theirs is a round of the training.
 
     Raises:
         UserError: The data, the spec or the folder does not allow it, or the loss became NaN.
@@ -128,7 +137,8 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(job.recipe.precision)
     try:
-        _fit(job, folder, split, resume, tensorboard)
+        own = [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
+        _fit(job, folder, split, resume, [*own, *callbacks])
     except KeyboardInterrupt:
         if (folder / CHECKPOINT_FILE).is_file():
             logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
@@ -172,7 +182,9 @@ def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) 
     return (folder / CHECKPOINT_FILE).is_file()
 
 
-def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard: bool) -> None:
+def _fit(
+    job: TrainingJob, folder: Path, split: Split, resume: bool, further: Sequence[keras.callbacks.Callback]
+) -> None:
     recipe = job.recipe
     data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
@@ -196,7 +208,7 @@ def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard
         RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
         progress,
         Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
-        *([keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []),
+        *further,
     ]
     try:
         if first_round < plan.rounds:

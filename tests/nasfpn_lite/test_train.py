@@ -5,8 +5,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import keras
 import pytest
 
+from nasfpn_lite import train as training
 from nasfpn_lite.backbones import pretrained
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.errors import UserError
@@ -87,3 +89,17 @@ def test_a_run_of_an_older_version_goes_on_and_one_of_another_recipe_does_not(jo
     path.write_text(json.dumps({**described, "data_sha256": "of other annotations"}))
     with pytest.raises(UserError, match="was started with another data_sha256;"):
         _prepare_folder(job, tmp_path, split, resume=True)
+
+
+@pytest.mark.parametrize("tensorboard", [False, True])
+def test_further_callbacks_come_last(
+    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensorboard: bool
+) -> None:
+    seen = []
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(training, "_fit", lambda job, folder, split, resume, further: seen.extend(further))
+    monkeypatch.setattr(training, "load_run", lambda folder: folder)
+    mine = keras.callbacks.Callback()
+    training.train(job, tmp_path, tensorboard=tensorboard, callbacks=[mine])
+    assert seen[-1] is mine
+    assert [type(callback).__name__ for callback in seen[:-1]] == ["TensorBoard"] * tensorboard
