@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_model_optimization") is None,
     reason="quantization-aware training is not installed",
