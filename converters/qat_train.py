@@ -25,9 +25,10 @@ from nasfpn_lite.data.records import Split
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
+from nasfpn_lite.fitting import make_losses
 from nasfpn_lite.folding import folded_detector
 from nasfpn_lite.keras_detector import KerasDetector
-from nasfpn_lite.losses import BoxLoss, FocalLoss
+from nasfpn_lite.overlap_losses import add_quality
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Run, load_run
 from nasfpn_lite.specs import DetectorSpec
@@ -86,15 +87,22 @@ def train_quantized(job: QatJob, folder: Path) -> None:
     keras.utils.set_random_seed(job.seed)
     split = load_split(job.data, "train", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
     detector = QuantizedDetector(run)
-    augment = TrainingRecipe.from_dict(run.recipe["recipe"]).augment
-    data = make_training_data(split, run.spec, batch_size=job.recipe.batch_size, seed=job.seed, augment=augment)
+    taught = TrainingRecipe.from_dict(run.recipe["recipe"])  # what the float network learned is still to be right
+    data = make_training_data(
+        split,
+        run.spec,
+        batch_size=job.recipe.batch_size,
+        seed=job.seed,
+        augment=taught.augment,
+        assignment=taught.assignment,
+    )
     plan = make_plan(job.recipe.epochs, data.steps_per_epoch)
     checkpoint, start = folder / CHECKPOINT_FILE, 0
     if not checkpoint.is_file():
         calibration = load_calibration(split, run.spec, source=str(job.data), force=job.force)
         detector.measure(list(as_batches(calibration.images)))
         _check_start(detector, run, job)
-    trainer = _Trainer(detector.model, job.recipe, plan.total_steps)
+    trainer = _Trainer(detector.model, job.recipe, taught, plan.total_steps)
     if checkpoint.is_file():
         start = trainer.restore(checkpoint)
     guard, progress = NanGuard(data.files, start), Progress(plan.total_steps, start)
@@ -129,7 +137,7 @@ def train_quantized(job: QatJob, folder: Path) -> None:
 
 
 class _Trainer:
-    def __init__(self, model: Any, recipe: QatRecipe, total_steps: int) -> None:
+    def __init__(self, model: Any, recipe: QatRecipe, taught: TrainingRecipe, total_steps: int) -> None:
         self.model, self.recipe, self.total_steps = model, recipe, total_steps
         self.optimizer = tf_keras.optimizers.Adam(
             learning_rate=recipe.learning_rate,
@@ -139,7 +147,8 @@ class _Trainer:
             jit_compile=False,
         )
         self.optimizer.build(model.trainable_variables)
-        self.losses: dict[str, Any] = {"class_logits": FocalLoss(), "box_encodings": BoxLoss()}
+        self.losses = make_losses(taught)
+        self.rates = taught.class_loss == "quality_focal"
         self._step = tf.function(self._compute)
 
     def step(self, step: int, images: np.ndarray, targets: dict[str, np.ndarray]) -> dict[str, float]:
@@ -154,6 +163,7 @@ class _Trainer:
     def _compute(self, images: Any, targets: dict[str, Any]) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             outputs = self.model(on_grid(images), training=True)
+            targets = add_quality(targets, outputs) if self.rates else targets
             losses = {name: loss(targets[name], outputs[name]) for name, loss in self.losses.items()}
             total = tf.add_n(list(losses.values()))
         variables = self.model.trainable_variables

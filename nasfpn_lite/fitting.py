@@ -1,7 +1,7 @@
 """What `fit` needs beside a model and batches: a recipe's optimizer, schedule and losses; frozen layers; statistics."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 
 from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.losses import BoxLoss, FocalLoss
+from nasfpn_lite.overlap_losses import GIoULoss, QualityFocalLoss
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.regularizers import Dropping, Regularization, nothing_dropped
 
@@ -47,12 +48,23 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.config
 
 
+def make_losses(recipe: TrainingRecipe, outputs: Iterable[str] = (CLASS_OUTPUT, BOX_OUTPUT)) -> dict[str, Any]:
+    """Returns the recipe's loss for each output; a class output's name ends as `CLASS_OUTPUT`.
+
+    Quality focal loss needs targets of `overlap_losses.add_quality`.
+    """
+    class_loss = {"focal": FocalLoss, "quality_focal": QualityFocalLoss}[recipe.class_loss]
+    box_loss = {"huber": BoxLoss, "giou": GIoULoss}[recipe.box_loss]
+    return {name: class_loss() if name.endswith(CLASS_OUTPUT) else box_loss() for name in outputs}
+
+
 def compile_detector(
     model: Any, recipe: TrainingRecipe, total_steps: int, loss_weights: dict[str, float] | None = None
 ) -> None:
-    """Compiles a model of `build_detector` with the recipe's optimizer and the detector's losses.
+    """Compiles a model of `build_detector` with the recipe's optimizer and losses.
 
     Args:
+        model: Where the recipe accumulates or rates boxes, one of `accumulating`.
         loss_weights: Of each output's loss, as `exits.exit_loss_weights` gives for a model of every exit; None for a
             plain one.
     """
@@ -69,8 +81,7 @@ def compile_detector(
     else:
         optimizer = keras.optimizers.SGD(momentum=recipe.momentum, **options)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    names = loss_weights or (CLASS_OUTPUT, BOX_OUTPUT)
-    losses = {name: FocalLoss() if name.endswith(CLASS_OUTPUT) else BoxLoss() for name in names}
+    losses = make_losses(recipe, loss_weights) if loss_weights else make_losses(recipe)
     model.compile(optimizer=optimizer, loss=losses, loss_weights=loss_weights)
     optimizer.build(model.trainable_variables)  # within the first step it would take TensorFlow a quarter minute more
 

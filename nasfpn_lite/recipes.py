@@ -1,10 +1,14 @@
 """Training recipes as data, and the presets; `preset_notes` says where each comes from and what to expect of it."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nasfpn_lite.data.augment import AugmentSpec
 from nasfpn_lite.errors import UserError
+
+Assignment = Literal["iou", "atss"]
+ClassLoss = Literal["focal", "quality_focal"]
+BoxLossName = Literal["huber", "giou"]
 
 
 class RecipeError(UserError):
@@ -30,6 +34,10 @@ class TrainingRecipe:
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
+        assignment: How boxes get their anchors: "iou", by one bound for all (`targets.match_by_iou`), or "atss", by
+            each box's own (`atss.AdaptiveMatcher`).
+        class_loss: "focal", or "quality_focal": towards the predicted box's IoU instead of 1.
+        box_loss: "huber" on the boxes' codes, or "giou" on the boxes.
         drop_path_keep: AmoebaNet-D only: probability of keeping a branch of its last cell; 1 for no stochastic depth.
         drop_block_keep: DropBlock's keep probability in the pyramid; 1 for no DropBlock.
         drop_block_ramp: It falls from 1 to drop_block_keep over the training, linearly, instead of being constant.
@@ -52,6 +60,9 @@ class TrainingRecipe:
     ema: bool = True
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     accumulate: int = 1
+    assignment: Assignment = "iou"
+    class_loss: ClassLoss = "focal"
+    box_loss: BoxLossName = "huber"
     drop_path_keep: float = 1.0
     drop_block_keep: float = 1.0
     drop_block_ramp: bool = True
@@ -76,12 +87,10 @@ class TrainingRecipe:
             value = getattr(self, name)
             if not (value is None and name == "clip_norm" or value > 0):
                 raise RecipeError(f"{name} must be positive, got {value}")
-        if self.schedule not in ("step", "cosine"):
-            raise RecipeError(f"schedule must be step or cosine, got {self.schedule!r}")
-        if self.optimizer not in ("sgd", "adamw"):
-            raise RecipeError(f"optimizer must be sgd or adamw, got {self.optimizer!r}")
-        if self.precision not in ("float32", "mixed_bfloat16"):
-            raise RecipeError(f"precision must be float32 or mixed_bfloat16, got {self.precision!r}")
+        for name in ("schedule", "optimizer", "precision", "assignment", "class_loss", "box_loss"):
+            choices = get_args(type(self).__annotations__[name])
+            if getattr(self, name) not in choices:
+                raise RecipeError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if self.batch_size % self.accumulate:
             raise RecipeError(
                 f"a batch of {self.batch_size} images cannot be computed in {self.accumulate} equal parts; "

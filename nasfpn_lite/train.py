@@ -186,7 +186,14 @@ def _fit(
     job: TrainingJob, folder: Path, split: Split, resume: bool, further: Sequence[keras.callbacks.Callback]
 ) -> None:
     recipe = job.recipe
-    data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
+    data = make_training_data(
+        split,
+        job.spec,
+        batch_size=recipe.batch_size,
+        seed=job.seed,
+        augment=recipe.augment,
+        assignment=recipe.assignment,
+    )
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
     dropped = make_regularization(recipe, plan.total_steps, job.seed)
     momentum = recipe.bn_momentum(plan.total_steps)
@@ -195,7 +202,7 @@ def _fit(
         _load_backbone(model, job)
     if job.backbone_weights is not None:
         freeze(model, recipe.frozen_stride)
-    model = accumulating(model, recipe.accumulate)
+    model = accumulating(model, recipe.accumulate, rates=recipe.class_loss == "quality_focal")
     loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
     compile_detector(model, recipe, plan.total_steps, loss_weights)
     first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0

@@ -23,6 +23,7 @@ class AugmentSpec:
         rotate_90: Also turn by 0 to 3 quarters, for photos without an upside, such as microscopy.
         brightness: Largest shift, as a share of the full range; 0 for none.
         contrast, saturation: Largest change of the factor, 0.2 for 0.8 to 1.2; 0 for none.
+        mosaic: Share of the training images that are put together from windows of four photos.
     """
 
     scale_min: float = 0.8
@@ -33,11 +34,12 @@ class AugmentSpec:
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    mosaic: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.scale_min <= self.scale_max:
             raise UserError(f"augmentation needs 0 < scale_min <= scale_max, got {self.scale_min}, {self.scale_max}")
-        for name in ("brightness", "contrast", "saturation"):
+        for name in ("brightness", "contrast", "saturation", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"augmentation {name} must be in 0..1, got {getattr(self, name)}")
 
@@ -50,19 +52,23 @@ def augment(  # noqa: PLR0913
     image_size: tuple[int, int],
     resize: ResizeRule,
     rng: np.random.Generator,
+    window: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Turns, scales, crops or pads, flips and colours an image; the boxes follow.
 
     The scale is that of the resize rule times a random factor. Where the scaled image is larger than the network's
-    input, a random window is cut out; where it is smaller, it stands at a random place on grey 127.
+    input, a random window is cut out; where it is smaller, it stands at a random place on grey 127. Mosaics are made
+    in `mosaic`, not here.
 
     Args:
         image: (h, w, 3) uint8 RGB. Reduce a far larger image first (`reduce_image`): sampling here is bilinear.
         boxes_yxyx: (n, 4) float32 in pixels of `image`.
         classes: (n,) int32; negative ones are regions to ignore and stay however little of them is visible.
+        image_size: (height, width) of the network's input, which the resize rule fits the image to.
+        window: (height, width) of the result, where only a part of the network's input is wanted.
 
     Returns:
-        image (H, W, 3) uint8 of `image_size`, boxes (m, 4) float32 cut at its borders, in its pixels, and classes
+        image (H, W, 3) uint8 of the window, boxes (m, 4) float32 cut at its borders, in its pixels, and classes
         (m,). Boxes are dropped that keep less than 30 % of their area or a side below 2 px.
 
     Source: tensorflow/tpu, official/retinanet (scale jitter 0.8 to 1.2, crop, flip). Differs: padding on all sides.
@@ -72,13 +78,14 @@ def augment(  # noqa: PLR0913
         image, boxes_yxyx = _turn(image, boxes_yxyx, quarters=int(draws[0] * 4))
     jitter = spec.scale_min + draws[1] * (spec.scale_max - spec.scale_min)
     scale = jitter * _fit_scale(image.shape[:2], image_size, resize)
+    window = window or image_size
     # Where the scaled image's corner lies in the output: negative when cropped, positive when padded.
-    offset = draws[2:4] * (np.array(image_size) - scale * image.shape[:2])
+    offset = draws[2:4] * (np.array(window) - scale * image.shape[:2])
     flips = (spec.vertical_flip and draws[4] < 0.5, spec.horizontal_flip and draws[5] < 0.5)
-    image = _place(image, scale, offset, image_size)
+    image = _place(image, scale, offset, window)
     boxes = (boxes_yxyx * np.tile(scale, 2) + np.tile(offset, 2)).astype(np.float32)
     image, boxes = _flip(image, boxes, *flips)
-    return _recolour(image, spec, draws[6:]), *keep_visible(boxes, classes, image_size)
+    return _recolour(image, spec, draws[6:]), *keep_visible(boxes, classes, window)
 
 
 def keep_visible(

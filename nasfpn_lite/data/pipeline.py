@@ -9,16 +9,20 @@ import grain
 import numpy as np
 
 from nasfpn_lite.anchors import make_anchors
+from nasfpn_lite.atss import AdaptiveMatcher, anchor_levels
 from nasfpn_lite.data.augment import AugmentSpec, augment, keep_visible, reduce_image
 from nasfpn_lite.data.coco import read_record
+from nasfpn_lite.data.mosaic import PHOTOS, Photo, make_mosaic
 from nasfpn_lite.data.records import ImageRecord, Split
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import ImageError, fit_image, normalise
+from nasfpn_lite.recipes import Assignment
 from nasfpn_lite.specs import DetectorSpec
-from nasfpn_lite.targets import IGNORED, assign_targets
+from nasfpn_lite.targets import IGNORED, Matcher, assign_targets, match_by_iou
 
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 Batch = tuple[np.ndarray, dict[str, np.ndarray]]
+Numbers = tuple[int, ...]  # of the records that make up one training image
 
 DEFAULT_CACHE_BYTES = 2**30
 PREFETCHED_BATCHES_PER_WORKER = 2
@@ -33,6 +37,7 @@ def make_training_data(  # noqa: PLR0913
     batch_size: int,
     seed: int,
     augment: AugmentSpec | None,
+    assignment: Assignment = "iou",
     shard: tuple[int, int] = (0, 1),
     workers: int = 1,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
@@ -43,6 +48,7 @@ def make_training_data(  # noqa: PLR0913
         batch_size: Images per batch of this process.
         seed: Decides order and augmentation.
         augment: None only fits the images to the network, as prediction does.
+        assignment: How boxes get their anchors, see `TrainingRecipe`.
         shard: (index, count) of this process; all processes pass the same seed and batch size.
         workers: Threads that make batches ahead; 0 makes them when asked. The batches are the same.
         cache_bytes: Decoded and reduced images are kept in memory up to this size; 0 for none.
@@ -58,7 +64,8 @@ def make_training_data(  # noqa: PLR0913
             "expected batch_size >= 1, workers >= 0 and shard (index, count) with 0 <= index < count, "
             f"got {batch_size}, {workers} and {shard}"
         )
-    loader = _Loader(split.images, spec, augment, cache_bytes)
+    match = AdaptiveMatcher(anchor_levels(spec)) if assignment == "atss" else match_by_iou
+    loader = _Loader(split.images, spec, augment, match, cache_bytes)
     return TrainingData(loader, batch_size=batch_size, seed=seed, shard=shard, workers=workers)
 
 
@@ -84,16 +91,17 @@ class TrainingData:
         self._loader = loader
         self._workers = workers
         # Grain numbers its epochs' seeds upwards from one seed: unmixed, seed 1 would be seed 0 one epoch later.
-        order_seed, rng_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+        order_seed, rng_seed, choice_seed = np.random.SeedSequence(seed).generate_state(3).tolist()
         order = grain.MapDataset.range(images).shuffle(seed=order_seed).repeat(-(-global_batch // images))
+        chosen = order.random_map(loader.choose, seed=choice_seed)
 
         def batches(records: grain.MapDataset) -> grain.MapDataset:
             whole = records[: self.steps_per_epoch * global_batch]
             return whole[index::count].batch(batch_size, batch_fn=list).repeat()
 
-        self._numbers = batches(order)
+        self._numbers = batches(chosen)
         # Before the cut into shards, so that the generator of an image comes from its place among all shards' images.
-        self._batches = batches(order.random_map(loader.make_example, seed=rng_seed)).map(_to_batch)
+        self._batches = batches(chosen.random_map(loader.make_example, seed=rng_seed)).map(_to_batch)
 
     def iterate(self, start_step: int = 0) -> Iterator[Batch]:
         """Yields batches from a step on, without end.
@@ -114,7 +122,8 @@ class TrainingData:
 
     def files(self, step: int) -> list[Path]:
         """Returns the image files of a batch without reading them; a skipped file's stand-in where it is known."""
-        return [self._loader.images[self._loader.stand_in(number)].path for number in self._numbers[step]]
+        numbers = [number for chosen in self._numbers[step] for number in chosen]
+        return [self._loader.images[self._loader.stand_in(number)].path for number in numbers]
 
     @property
     def skipped(self) -> dict[Path, str]:
@@ -126,30 +135,50 @@ class _Loader:
     """Makes training examples of record numbers; remembers decoded images and unreadable files."""
 
     def __init__(
-        self, images: tuple[ImageRecord, ...], spec: DetectorSpec, augment: AugmentSpec | None, cache_bytes: int
+        self,
+        images: tuple[ImageRecord, ...],
+        spec: DetectorSpec,
+        augment: AugmentSpec | None,
+        match: Matcher,
+        cache_bytes: int,
     ) -> None:
         self.images = images
         self.skipped: dict[Path, str] = {}
         self._spec = spec
         self._augment = augment
+        self._match = match
         self._anchors = make_anchors(spec)
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._free_bytes = cache_bytes
         self._lock = threading.Lock()
 
-    def make_example(self, number: int, rng: np.random.Generator) -> Example:
-        """Returns image (H, W, 3) uint8, labels (N,) and box targets (N, 5) of a record or its stand-in."""
+    def choose(self, number: int, rng: np.random.Generator) -> Numbers:
+        """Returns the record itself, or for a mosaic three others with it."""
+        if self._augment is None or not rng.random() < self._augment.mosaic:
+            return (number,)
+        return (number, *rng.integers(len(self.images), size=PHOTOS - 1).tolist())
+
+    def make_example(self, numbers: Numbers, rng: np.random.Generator) -> Example:
+        """Returns image (H, W, 3) uint8, labels (N,) and box targets (N, 5) of one record or of a mosaic of four."""
+        photos = [self._load_photo(number) for number in numbers]
+        image, boxes, classes = photos[0]
+        size = self._spec.image_size
+        if self._augment is None:
+            boxes, classes = keep_visible(boxes, classes, size)
+        elif len(photos) > 1:
+            image, boxes, classes = make_mosaic(photos, self._augment, size, self._spec.resize, rng)
+        else:
+            image, boxes, classes = augment(image, boxes, classes, self._augment, size, self._spec.resize, rng)
+        crowd = classes < 0
+        return image, *assign_targets(boxes[~crowd], classes[~crowd], self._anchors, boxes[crowd], self._match)
+
+    def _load_photo(self, number: int) -> Photo:
+        """Returns a record's or its stand-in's image, boxes in its pixels, and classes, IGNORED for a crowd."""
         number, image, scale = self._load_readable(number)
         record = self.images[number]
         boxes = record.boxes_yxyx.reshape(-1, 4) * np.tile(scale, 2).astype(np.float32)
         classes = np.where(record.crowd, IGNORED, record.classes).astype(np.int32)
-        size = self._spec.image_size
-        if self._augment is None:
-            boxes, classes = keep_visible(boxes, classes, size)
-        else:
-            image, boxes, classes = augment(image, boxes, classes, self._augment, size, self._spec.resize, rng)
-        crowd = classes < 0
-        return image, *assign_targets(boxes[~crowd], classes[~crowd], self._anchors, boxes[crowd])
+        return image, boxes, classes
 
     def stand_in(self, number: int) -> int:
         """Returns the first record from `number` on, around the end, that is not known to be unreadable."""

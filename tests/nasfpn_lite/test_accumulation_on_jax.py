@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-FILES = ("test_accumulation.py", "test_callbacks.py", "test_regularizers.py")
+FILES = (
+    "test_accumulation.py",
+    "test_callbacks.py",
+    "test_overlap_losses.py",
+    "test_rating.py",
+    "test_regularizers.py",
+)
 SLOW = "detector_in_use"  # builds whole networks, in which nothing depends on the backend
 
 

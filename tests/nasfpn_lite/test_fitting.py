@@ -11,6 +11,7 @@ from nasfpn_lite.fitting import (
     compile_detector,
     freeze,
     make_learning_rate,
+    make_losses,
     make_regularization,
     recompute_statistics,
 )
@@ -36,6 +37,20 @@ def test_the_recipe_chooses_the_optimizer(optimizer: str, name: str) -> None:
     compile_detector(model, recipe(schedule="cosine", optimizer=optimizer, weight_decay=0.25), 100)
     assert type(model.optimizer).__name__ == name
     assert (model.optimizer.weight_decay, model.optimizer.use_ema) == (0.25, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, ["FocalLoss", "BoxLoss"]),
+        ({"class_loss": "quality_focal"}, ["QualityFocalLoss", "BoxLoss"]),
+        ({"box_loss": "giou"}, ["FocalLoss", "GIoULoss"]),
+    ],
+)
+def test_the_recipe_chooses_the_losses(changes: dict[str, str], names: list[str]) -> None:
+    for outputs in (("class_logits", "box_encodings"), ("exit1_class_logits", "exit1_box_encodings")):
+        losses = make_losses(recipe(schedule="cosine", **changes), outputs)
+        assert {name: type(loss).__name__ for name, loss in losses.items()} == dict(zip(outputs, names, strict=True))
 
 
 def test_drop_block_lasts_the_whole_training_and_counts_parts() -> None:

@@ -22,6 +22,26 @@ def test_an_unknown_optimizer_is_refused() -> None:
         recipe(schedule="cosine", optimizer="adam")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("assignment", "assignment must be iou or atss, got 'x'"),
+        ("class_loss", "class_loss must be focal or quality_focal, got 'x'"),
+        ("box_loss", "box_loss must be huber or giou, got 'x'"),
+        ("precision", "precision must be float32 or mixed_bfloat16, got 'x'"),
+    ],
+)
+def test_unknown_choices_are_refused(name: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe(schedule="cosine", **{name: "x"})
+
+
+def test_older_recipes_are_what_they_were() -> None:
+    old = recipe(schedule="cosine").to_dict()
+    del old["assignment"], old["class_loss"], old["box_loss"], old["augment"]["mosaic"]
+    assert TrainingRecipe.from_dict(old) == recipe(schedule="cosine")
+
+
 def test_the_papers_recipe_literally() -> None:
     paper = PRESETS["paper"]
     assert (paper.batch_size, paper.epochs, paper.learning_rate, paper.drops) == (64, 50, 0.08, (0.6, 0.8))

@@ -88,6 +88,43 @@ def test_any_step_can_be_the_first(tmp_path):
     assert_equal_batches(take(make_data(make_split(tmp_path, 9)), 1, start=8), batches[8:])
 
 
+def test_mosaics_can_be_made_from_any_step_on(tmp_path):
+    mosaics = AugmentSpec(mosaic=0.5)
+    data = make_data(make_split(tmp_path, 9), augment=mosaics)
+    batches = take(data, 9)
+    assert_equal_batches(take(data, 2, start=7), batches[7:])
+    assert_equal_batches(take(make_data(make_split(tmp_path, 9), augment=mosaics, workers=3), 9), batches)
+    shards = [take(make_data(make_split(tmp_path, 9), augment=mosaics, batch_size=2, shard=(i, 2)), 1) for i in (0, 1)]
+    for index in (0, 1):
+        np.testing.assert_array_equal(shards[index][0][0], batches[0][0][index::2])
+
+
+def test_mosaics_name_all_their_photos_and_leave_the_others_as_they_are(tmp_path):
+    split = make_split(tmp_path, 12)
+    plain, half, all_of_them = (make_data(split, augment=AugmentSpec(mosaic=share)) for share in (0, 0.5, 1))
+    assert {len(all_of_them.files(step)) for step in range(6)} == {16}
+    counts = [len(half.files(step)) for step in range(30)]
+    assert set(counts) <= {4, 7, 10, 13, 16} and len(set(counts)) > 2
+    same = [
+        np.array_equal(a, b)
+        for (images, _), (others, _) in zip(take(plain, 9), take(half, 9), strict=True)
+        for a, b in zip(images, others, strict=True)
+    ]
+    assert 8 < sum(same) < 28
+    greys = [len(np.unique(np.rint((image + 1) * 127.5 / 10))) for image in take(all_of_them, 1)[0][0]]
+    assert max(greys) >= 3
+
+
+def test_the_assignment_is_chosen(tmp_path):
+    split = make_split(tmp_path, 4, boxes=[BOX, [60, 100, 66, 106]])
+    (_, by_iou), (_, adaptive) = (take(make_data(split, augment=None, assignment=a), 1)[0] for a in ("iou", "atss"))
+    for targets in (by_iou, adaptive):
+        assert set(np.unique(targets["class_logits"])) == {-1, 0, 1}
+    assert not np.array_equal(by_iou["class_logits"], adaptive["class_logits"])
+    assert (by_iou["class_logits"] == 1).sum() == 4  # a tiny object: one anchor in each image
+    assert (adaptive["class_logits"] == 1).sum() >= 4
+
+
 @pytest.mark.parametrize("changes", [{"workers": 1}, {"workers": 4}, {"cache_bytes": 0}, {"cache_bytes": 100_000}])
 def test_threads_and_cache_change_nothing(tmp_path, changes):
     split = make_split(tmp_path, 9)
