@@ -6,26 +6,24 @@ import importlib.util
 import json
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from nasfpn_lite.accumulation import accumulating
-from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint, take_averages
-from nasfpn_lite.data.coco import find_splits, load_split, read_record
+from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint
+from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
 from nasfpn_lite.data.records import Category, Split
 from nasfpn_lite.detector import build_detector
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.exits import exit_loss_weights, repeat_targets
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.fitting import compile_detector, freeze, make_regularization, recompute_statistics
-from nasfpn_lite.keras_detector import KerasDetector
-from nasfpn_lite.preprocess import ImageError
+from nasfpn_lite.fitting import compile_detector, freeze, make_regularization
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import (
     CHECKPOINT_FILE,
@@ -35,17 +33,19 @@ from nasfpn_lite.runs import (
     SPEC_FILE,
     WEIGHTS_FILE,
     Run,
+    collect_versions,
     load_run,
     read_json,
     write_run_description,
 )
+from nasfpn_lite.shipping import SharedScore, Shipping
 from nasfpn_lite.specs import DetectorSpec
+from nasfpn_lite.team import Team, TeamError, TeamOptions, assemble
 from nasfpn_lite.weights import save_weights
 
 logger = logging.getLogger(__name__)
 
 _SHORTEST_ROUND, _LONGEST_ROUND = 25, 500  # steps between two checkpoints
-_STATISTICS_BATCH, _STATISTICS_BATCHES = 16, 8
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,26 @@ class TrainingJob:
         }
 
 
-def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: bool = False) -> Run:
+def train(
+    job: TrainingJob,
+    folder: Path,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    team: TeamOptions = TeamOptions(),  # noqa: B008 - frozen
+) -> Run:
     """Trains a detector and writes a run folder.
 
     On one machine and backend the result depends on the job alone: an interrupted and resumed run ends with the same
-    weights.
+    weights. Several devices or processes give the same up to rounding, and may go on with a run of another number.
 
     Args:
         tensorboard: Also write TensorBoard's logs, to folder/tensorboard; needs the package tensorboard.
+        team: Who computes it together. Each process of several calls this; the first one alone writes and reads
+            `folder`, and all read `job.data`.
 
     Raises:
-        UserError: The data, the spec or the folder does not allow it, or the loss became NaN.
+        UserError: The data, the spec or the folder does not allow it, the loss became NaN, or a process was lost.
     """
     folder = Path(folder)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -120,24 +129,41 @@ def train(job: TrainingJob, folder: Path, *, resume: bool = False, tensorboard: 
         raise UserError(
             f"expected a weight for each of the {len(job.spec.exits)} exits, got {list(job.recipe.exit_weights)}"
         )
-    resume = _prepare_folder(job, folder, split, resume)
-    if (folder / WEIGHTS_FILE).is_file():
+    # All that can be wrong in one process alone has been found: from here on the others would wait for it.
+    members = assemble(team)
+    members.check_batch(job.recipe)
+    description = _describe(job, split)
+    _require_equal(members, job, description)
+    resume = members.let_first_decide(lambda: _prepare_folder(job, folder, split, resume))
+    if members.let_first_decide(lambda: (folder / WEIGHTS_FILE).is_file()):
         logger.info("%s is finished; nothing to resume", folder)
-        return load_run(folder)
-    keras.utils.set_random_seed(job.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(job.recipe.precision)
+    else:
+        keras.utils.set_random_seed(job.seed)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(job.recipe.precision)
+        try:
+            with _telling_how_to_go_on(folder, members):
+                _fit(job, folder, split, tensorboard, resume, members)
+        finally:
+            keras.config.set_dtype_policy(policy)
+    return load_run(folder) if members.is_first else Run(folder, job.spec, split.categories, description)
+
+
+@contextmanager
+def _telling_how_to_go_on(folder: Path, team: Team) -> Iterator[None]:
     try:
-        _fit(job, folder, split, resume, tensorboard)
+        yield
     except KeyboardInterrupt:
         if (folder / CHECKPOINT_FILE).is_file():
             logger.warning("interrupted; the same command with --resume goes on from the last checkpoint in %s", folder)
         else:
             logger.warning("interrupted before the first checkpoint; the same command begins anew in %s", folder)
         raise
-    finally:
-        keras.config.set_dtype_policy(policy)
-    return load_run(folder)
+    except team.peer_errors as error:
+        raise TeamError(
+            f"process {team.index} of {team.processes} stopped, as a rule because another one did, which has told why: "
+            f"{(str(error).splitlines() or [''])[0]}\nonce all have ended, start all again with --resume"
+        ) from error
 
 
 def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
@@ -150,21 +176,35 @@ def _fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
     return dataclasses.replace(job.spec, backbone=backbone, num_classes=num_classes)
 
 
-def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
-    """Writes the description, or compares it where there is something to go on from; returns whether there is."""
+def _describe(job: TrainingJob, split: Split) -> dict[str, Any]:
+    """Returns what recipe.json holds of a run, as plain data."""
     annotations = hashlib.sha256(find_splits(job.data)["train"].read_bytes()).hexdigest()
     description = {**job.to_dict(), "images": len(split.images), "data_sha256": annotations}
-    description["backend"] = keras.backend.backend()
+    return json.loads(json.dumps({**description, "backend": keras.backend.backend()}))
+
+
+def _require_equal(team: Team, job: TrainingJob, description: dict[str, Any]) -> None:
+    """Refuses processes of one team that would train different things; their data may lie at different places."""
+    versions = collect_versions()
+    shared = {package: versions.get(package) for package in ("nasfpn-lite", "keras", "jax", "numpy", "grain")}
+    spec = json.loads(json.dumps(job.spec.to_dict()))
+    team.require_equal({**description, "data": None, "spec": spec, "versions": shared})
+
+
+def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:
+    """Writes the description, or compares it where there is something to go on from; returns whether there is."""
+    description = _describe(job, split)
     if not any((folder / name).is_file() for name in (CHECKPOINT_FILE, WEIGHTS_FILE)):
         write_run_description(folder, job.spec, split.categories, description)
         return False
     if not resume:
         raise UserError(f"{folder} holds a run already; add --resume to go on with it, or choose another -o")
-    description["spec"] = job.spec.to_dict()
+    description["spec"] = json.loads(json.dumps(job.spec.to_dict()))
     # What an older version did not write yet, it did not decide either.
-    there = {"data_sha256": annotations, **read_json(folder / RECIPE_FILE), "spec": read_json(folder / SPEC_FILE)}
+    there = {"data_sha256": description["data_sha256"], **read_json(folder / RECIPE_FILE)}
+    there["spec"] = read_json(folder / SPEC_FILE)
     there["recipe"] = json.loads(json.dumps(TrainingRecipe.from_dict(there["recipe"]).to_dict()))
-    changed = [key for key in description if there.get(key) != json.loads(json.dumps(description[key]))]
+    changed = [key for key in description if there.get(key) != description[key]]
     if changed:
         raise UserError(f"{folder} was started with another {', '.join(changed)}; resume with the same options")
     for stale in folder.glob(f".{CHECKPOINT_FILE}.*"):
@@ -172,78 +212,79 @@ def _prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) 
     return (folder / CHECKPOINT_FILE).is_file()
 
 
-def _fit(job: TrainingJob, folder: Path, split: Split, resume: bool, tensorboard: bool) -> None:
+def _fit(job: TrainingJob, folder: Path, split: Split, tensorboard: bool, resume: bool, team: Team) -> None:
     recipe = job.recipe
-    data = make_training_data(split, job.spec, batch_size=recipe.batch_size, seed=job.seed, augment=recipe.augment)
+    data = make_training_data(
+        split,
+        job.spec,
+        batch_size=recipe.batch_size // team.processes,
+        seed=job.seed,
+        augment=recipe.augment,
+        shard=(team.index, team.processes),
+    )
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
+    with team.scope():
+        model = _build(job, plan)
+        if job.backbone_weights is not None and not resume:
+            _load_backbone(model, job)
+        model = team.prepare(accumulating(model, recipe.accumulate))
+        loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
+        compile_detector(model, recipe, plan.total_steps, loss_weights)
+        first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE, team) if resume else 0
+    shipping = Shipping(team, data, plan.total_steps, lambda: _build(job, plan))
+    start_step = first_round * plan.steps_per_round
+    steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
+    log = RunLog(folder / LOG_FILE if team.is_first else None, **steps, steps_per_epoch=data.steps_per_epoch)
+    callbacks = [
+        NanGuard(data.unsharded().files, start_step),
+        *_validation(job, plan, split.categories, team, shipping),
+        log,
+    ]
+    progress = Progress(plan.total_steps, start_step)
+    if team.is_first:
+        callbacks += [progress, Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round)]
+        callbacks += [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
+    try:
+        if first_round < plan.rounds:
+            with team.fitting():
+                model.fit(
+                    team.feed(lambda: repeat_targets(data.iterate(start_step), job.spec)),
+                    steps_per_epoch=plan.steps_per_round,
+                    initial_epoch=first_round,
+                    epochs=plan.rounds,
+                    callbacks=callbacks,
+                    verbose=0,
+                    shuffle=False,
+                )
+    finally:
+        progress.close()
+    skipped = _gather_skipped(data, team)
+    if skipped and team.is_first:
+        logger.warning("%d of %d images were skipped in training:", len(skipped), len(split.images))
+        for reason in skipped.values():
+            logger.warning("  %s", reason)
+        write_text_atomically(folder / SKIPPED_FILE, json.dumps(skipped, indent=1) + "\n")
+    with shipping.shipped(model) as final:
+        if team.is_first:
+            save_weights(final, folder / WEIGHTS_FILE)
+            (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def _build(job: TrainingJob, plan: Plan) -> Any:
+    """Builds the detector of a training, with random weights."""
+    recipe = job.recipe
     dropped = make_regularization(recipe, plan.total_steps, job.seed)
     momentum = recipe.bn_momentum(plan.total_steps)
     model = build_detector(job.spec, bn_momentum=momentum, regularization=dropped, every_exit=True)
-    if job.backbone_weights is not None and not resume:
-        _load_backbone(model, job)
     if job.backbone_weights is not None:
         freeze(model, recipe.frozen_stride)
-    model = accumulating(model, recipe.accumulate)
-    loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
-    compile_detector(model, recipe, plan.total_steps, loss_weights)
-    first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE) if resume else 0
-    start_step = first_round * plan.steps_per_round
-    progress = Progress(plan.total_steps, start_step)
-    steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
-    callbacks = [
-        NanGuard(data.files, start_step),
-        *_validation(job, data, plan, split.categories),
-        RunLog(folder / LOG_FILE, **steps, steps_per_epoch=data.steps_per_epoch),
-        progress,
-        Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round),
-        *([keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []),
-    ]
-    try:
-        if first_round < plan.rounds:
-            model.fit(
-                repeat_targets(data.iterate(start_step), job.spec),
-                steps_per_epoch=plan.steps_per_round,
-                initial_epoch=first_round,
-                epochs=plan.rounds,
-                callbacks=callbacks,
-                verbose=0,
-                shuffle=False,
-            )
-    finally:
-        progress.close()
-    _finalize(model, job, data, plan)
-    if data.skipped:
-        logger.warning("%d of %d images were skipped in training:", len(data.skipped), len(split.images))
-        for reason in data.skipped.values():
-            logger.warning("  %s", reason)
-        skipped = {str(path): reason for path, reason in data.skipped.items()}
-        write_text_atomically(folder / SKIPPED_FILE, json.dumps(skipped, indent=1) + "\n")
-    save_weights(model, folder / WEIGHTS_FILE)
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return model
 
 
-def _finalize(model: Any, job: TrainingJob, data: TrainingData, plan: Plan) -> None:
-    """Takes the averaged weights and gives them fitting batch-norm statistics."""
-    if model.optimizer.use_ema:
-        take_averages(model)
-    # These steps run without a compiled graph, where a few large batches cost less than many small ones.
-    joined = math.ceil(_STATISTICS_BATCH / job.recipe.batch_size)
-    batches = (images for images, _ in data.iterate(plan.total_steps))
-    joined_batches = (np.concatenate([next(batches) for _ in range(joined)]) for _ in range(_STATISTICS_BATCHES))
-    recompute_statistics(model, joined_batches, _STATISTICS_BATCHES)
-
-
-def readable(split: Split) -> Split:
-    """Leaves out images that cannot be read, so that a validation cannot end a training halfway."""
-    readable = []
-    for record in split.images:
-        try:
-            read_record(record)
-        except ImageError as error:
-            logger.warning("left out of the validation: %s", error)
-        else:
-            readable.append(record)
-    return dataclasses.replace(split, images=tuple(readable))
+def _gather_skipped(data: TrainingData, team: Team) -> dict[str, str]:
+    """Returns the images that any process could not read, and why."""
+    found = team.gather({str(path): reason for path, reason in data.skipped.items()})
+    return {path: reason for skipped in found for path, reason in skipped.items()}
 
 
 def _load_backbone(model: Any, job: TrainingJob) -> None:
@@ -262,15 +303,13 @@ def _load_backbone(model: Any, job: TrainingJob) -> None:
     logger.info("backbone: %d layers from %s weights", len(names), source)
 
 
-def _validation(job: TrainingJob, data: TrainingData, plan: Plan, categories: tuple[Category, ...]) -> list[Validation]:
+def _validation(
+    job: TrainingJob, plan: Plan, categories: tuple[Category, ...], team: Team, shipping: Shipping
+) -> list[Validation]:
     if job.recipe.validations < 1 or "val" not in find_splits(job.data):
         return []
-    split = readable(load_split(job.data, "val", categories=categories, seed=job.seed))
-    if not split.images:
+    score = SharedScore(team, load_split(job.data, "val", categories=categories, seed=job.seed), job.spec, categories)
+    if not score.split.images:
         return []
     rounds = {round(plan.rounds * (i + 1) / job.recipe.validations) - 1 for i in range(job.recipe.validations)}
-
-    def score(model: Any) -> float:
-        return evaluate(KerasDetector(model, job.spec, categories), split).summary["AP"] or 0.0
-
-    return [Validation(rounds, lambda model: _finalize(model, job, data, plan), score)]
+    return [Validation(rounds, shipping.shipped, score)]

@@ -1,0 +1,150 @@
+"""Teams on JAX: keras.distribution over the devices, jax.distributed over the processes.
+
+Under `jit` a batch norm's mean over a batch that lies on several devices is the mean over all of it, and so is a loss.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from nasfpn_lite.team import LOST_TIMEOUT_S, Team, TeamError, TeamOptions, Value, check_devices
+
+_RETRY_S = 0.5
+_SHUTDOWN_TIMEOUT_S = 60
+
+
+def assemble_jax(options: TeamOptions) -> Team:
+    """As `team.assemble`, on JAX."""
+    if options.processes > 1:
+        _join(options)
+    devices = check_devices(options.devices, [str(device) for device in jax.local_devices()])
+    if devices * options.processes == 1:
+        return Team()
+    return JaxTeam(devices)
+
+
+class JaxTeam(Team):
+    """Some devices of each process; the processes have joined already."""
+
+    def __init__(self, devices: int) -> None:
+        self.processes, self.index, self.devices = jax.process_count(), jax.process_index(), devices
+        if self.processes > 1:
+            self.peer_errors = (jax.errors.JaxRuntimeError,)
+        names = []
+        for process in range(self.processes):
+            there = [f"{device.platform}:{device.id}" for device in jax.devices() if device.process_index == process]
+            names += there[: check_devices(devices, there)]
+        # In the order of the processes, so that their batches make up the whole batch in its own order.
+        self._distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Returns keras.distribution's scope."""
+        return self._distribution.scope()
+
+    def fitting(self) -> AbstractContextManager[Any]:
+        """Returns keras.distribution's scope."""
+        return self._distribution.scope()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Leaves the scope for a while."""
+        outside = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(outside)
+
+    def gather(self, value: Value) -> list[Value]:
+        """Returns every process's value."""
+        if self.processes == 1:
+            return [value]
+        from jax.experimental.multihost_utils import process_allgather
+
+        data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+        sizes = np.asarray(process_allgather(np.array([data.size], np.int32))).reshape(-1)
+        padded = np.zeros(_padded(sizes.max()), np.uint8)
+        padded[: data.size] = data
+        rows = np.asarray(process_allgather(padded)).reshape(self.processes, -1)
+        return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+    def take_from_first(self, data: bytes) -> bytes:
+        """Returns the first process's bytes."""
+        if self.processes == 1:
+            return data
+        from jax.experimental.multihost_utils import broadcast_one_to_all
+
+        size = int(np.asarray(broadcast_one_to_all(np.array([len(data)], np.int32)))[0])
+        padded = np.zeros(_padded(size), np.uint8)
+        if self.is_first:
+            padded[:size] = np.frombuffer(data, np.uint8)
+        return np.asarray(broadcast_one_to_all(padded))[:size].tobytes()
+
+
+def _padded(size: int) -> int:
+    """Returns a power of two from `size` on: each length of an array costs JAX one compilation."""
+    return 1 << max(int(size) - 1, 0).bit_length()
+
+
+def _join(options: TeamOptions) -> None:
+    """Starts jax.distributed; does nothing where that has been done."""
+    if jax.distributed.is_initialized():
+        return
+    deadline = time.monotonic() + options.join_timeout_s
+    if options.process_id:
+        _wait_for_coordinator(options, deadline)
+    else:
+        _check_port(options)
+    try:
+        jax.distributed.initialize(
+            options.coordinator,
+            options.processes,
+            options.process_id,
+            cluster_detection_method="deactivate",
+            initialization_timeout=max(1, round(deadline - time.monotonic())),
+            heartbeat_timeout_seconds=round(LOST_TIMEOUT_S),
+            shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
+        )
+    except RuntimeError as error:
+        raise TeamError(
+            f"not all {options.processes} processes joined at {options.coordinator} within "
+            f"{options.join_timeout_s:.0f} s; start each with the same --coordinator and --processes and with a "
+            f"--process-id of its own, 0 to {options.processes - 1} ({_first_line(error)})"
+        ) from error
+
+
+def _wait_for_coordinator(options: TeamOptions, deadline: float) -> None:
+    """Waits until process 0 listens: JAX itself would end the whole process where nobody does."""
+    while True:
+        try:
+            socket.create_connection(options.address, timeout=max(0.1, deadline - time.monotonic())).close()
+            return
+        except OSError as error:
+            if time.monotonic() + _RETRY_S > deadline:
+                raise TeamError(
+                    f"process 0 cannot be reached at {options.coordinator} within {options.join_timeout_s:.0f} s "
+                    f"({error}); start it with --process-id 0 on that host, and let the port through"
+                ) from error
+            time.sleep(_RETRY_S)
+
+
+def _check_port(options: TeamOptions) -> None:
+    """Refuses a port that another program listens at."""
+    host, port = options.address
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+    except OSError as error:
+        raise TeamError(f"process 0 cannot listen at port {port} ({error}); choose another --coordinator") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
