@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 JOIN_TIMEOUT_S = 300.0  # processes on several machines are rarely started in the same minute
-LOST_TIMEOUT_S = 60.0  # without a sign of life a process counts as lost
+LOST_TIMEOUT_S = 300.0  # without a sign of life a computer counts as lost; one that is busy or asleep may come back
 _DEVICES_ADVICE = "choose fewer, or on a CPU with JAX divide it by XLA_FLAGS=--xla_force_host_platform_device_count=N"
 
 
 class TeamError(UserError):
     """Devices or processes that cannot train together."""
+
+
+class PeerLostError(TeamError):
+    """Another process of the team has ended."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,11 @@ class Team:
     Attributes:
         index: This process's number, 0..processes - 1.
         devices: Of each process.
-        peer_errors: What is raised where another process was lost.
     """
 
     processes: int = 1
     index: int = 0
     devices: int = 1
-    peer_errors: tuple[type[Exception], ...] = ()
 
     @property
     def replicas(self) -> int:
@@ -108,7 +110,7 @@ class Team:
         return model
 
     def feed(self, batches: Callable[[], Iterator[Any]]) -> Any:
-        """Returns what `fit` takes for this process's shares of the batches, which the argument yields from the first on."""
+        """Returns what `fit` takes for this process's shares of the batches, which `batches()` yields."""
         return batches()
 
     def gather(self, value: Value) -> list[Value]:
@@ -118,6 +120,10 @@ class Team:
     def take_from_first(self, data: bytes) -> bytes:
         """Returns the first process's bytes; all processes must call it."""
         return data
+
+    def tells_of_lost_peer(self, error: Exception) -> bool:
+        """Returns whether an error came because another process has ended."""
+        return False
 
     def let_first_decide(self, decide: Callable[[], Value]) -> Value:
         """Calls a function in the first process; all get its value, or its UserError."""

@@ -40,7 +40,7 @@ from nasfpn_lite.runs import (
 )
 from nasfpn_lite.shipping import SharedScore, Shipping
 from nasfpn_lite.specs import DetectorSpec
-from nasfpn_lite.team import Team, TeamError, TeamOptions, assemble
+from nasfpn_lite.team import PeerLostError, Team, TeamOptions, assemble
 from nasfpn_lite.weights import save_weights
 
 logger = logging.getLogger(__name__)
@@ -159,10 +159,12 @@ def _telling_how_to_go_on(folder: Path, team: Team) -> Iterator[None]:
         else:
             logger.warning("interrupted before the first checkpoint; the same command begins anew in %s", folder)
         raise
-    except team.peer_errors as error:
-        raise TeamError(
-            f"process {team.index} of {team.processes} stopped, as a rule because another one did, which has told why: "
-            f"{(str(error).splitlines() or [''])[0]}\nonce all have ended, start all again with --resume"
+    except (RuntimeError, ValueError) as error:
+        if not team.tells_of_lost_peer(error):
+            raise
+        raise PeerLostError(
+            f"another of the {team.processes} processes has ended: {str(error).splitlines()[0]}\n"
+            "see what it has said; then start all again with --resume"
         ) from error
 
 

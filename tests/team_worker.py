@@ -84,6 +84,7 @@ def train(team: Any, scenario: str) -> list[np.ndarray]:
         if scenario == "own_norms":
             model.get_layer("bn").synchronized = False
         compile_detector(model, recipe, STEPS)
+    assert model.get_layer("conv").compute_dtype == ("float32" if recipe.precision == "float32" else "bfloat16")
     index = 0 if scenario == "wrong_shares" else team.index
     shares = team.feed(lambda: (share(batch, index, team.processes) for batch in batches()))
     with team.fitting():

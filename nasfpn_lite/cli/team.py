@@ -2,9 +2,13 @@
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from nasfpn_lite.cli import EXIT_USER_ERROR
 from nasfpn_lite.cli.common import positive_int
-from nasfpn_lite.team import TeamError, TeamOptions
+from nasfpn_lite.team import PeerLostError, TeamError, TeamOptions
 
 # Keras's own names, as keras.distribution.initialize reads them.
 ENVIRONMENT = {
@@ -51,6 +55,16 @@ def team_from_args(args: argparse.Namespace) -> TeamOptions:
     if processes > 1 and process_id is None:
         raise TeamError(f"each of {processes} processes needs a --process-id, 0 to {processes - 1}")
     return TeamOptions(args.devices, processes, process_id or 0, coordinator, args.join_timeout)
+
+
+@contextmanager
+def leaving_lost_peers() -> Iterator[None]:
+    """Ends this process at once where another one was lost: in an orderly end JAX waits for it, and then aborts."""
+    try:
+        yield
+    except PeerLostError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(EXIT_USER_ERROR)
 
 
 def _from_environment(given: int | None, name: str) -> int | None:

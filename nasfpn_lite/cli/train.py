@@ -14,7 +14,7 @@ from nasfpn_lite.cli.common import (
     spec_from_args,
 )
 from nasfpn_lite.cli.output import native_output_on_stderr, print_json
-from nasfpn_lite.cli.team import add_team_arguments, team_from_args
+from nasfpn_lite.cli.team import add_team_arguments, leaving_lost_peers, team_from_args
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preset_notes import PRESET_NOTES, describe_presets
 from nasfpn_lite.specs import DetectorSpec
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         backbone_weights=None if args.no_pretrained else args.backbone_weights or "imagenet",
     )
-    with native_output_on_stderr() if team.processes > 1 else nullcontext():
+    with native_output_on_stderr() if team.processes > 1 else nullcontext(), leaving_lost_peers():
         result = train(job, args.output, resume=args.resume, tensorboard=args.tensorboard, team=team)
     if team.process_id:
         return 0  # the first process speaks for all
