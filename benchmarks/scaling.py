@@ -34,8 +34,8 @@ from nasfpn_lite.variants import get_spec
 
 RESULTS = Path("benchmarks", "results", "scaling.md")
 STOP_TIMEOUT_S = 30
-# (variant, batches): the memory's line goes through them; small ones, since a computer without a GPU measures them too
-LOADS = (("nasfpnlite_3x48", (8, 16)), ("nasfpnlite_7x64", (8, 16)), ("nasfpn_r50_7x256", (1, 2)))
+# {variant: batches}: the memory's line goes through them; small ones, since a computer without a GPU measures them too
+LOADS = {"nasfpnlite_3x48": (8, 16), "nasfpnlite_7x64": (8, 16), "nasfpn_r50_7x256": (1, 2)}
 # (preset, variant) as published; `finetune` as it is, on COCO
 PLANS = (
     ("finetune", "nasfpnlite_3x48"),
@@ -190,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--rounds", type=positive_int, default=6, help="default: %(default)s; fewer than six give no interval"
     )
     parser.add_argument("--steps", type=positive_int, default=5, help="of each turn (default: %(default)s)")
+    parser.add_argument("--networks", nargs="+", choices=LOADS, default=list(LOADS), help="of the second table")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="default: %(default)s")
     args = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     try:
         scaling = measure(teams, rounds=args.rounds, steps=args.steps)
-        alone = [Setup(variant, batch) for variant, batches in LOADS for batch in batches]
+        alone = [Setup(variant, batch) for variant in args.networks for batch in LOADS[variant]]
         loads = [result for setup in alone for result in measure([setup], rounds=1, steps=args.steps)]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
