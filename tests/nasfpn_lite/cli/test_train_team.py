@@ -16,7 +16,7 @@ import pytest
 from nasfpn_lite.weights import load_arrays
 from tests.team_runs import TIMEOUT_S, TWO_CPU_DEVICES, finish, free_address, start
 
-TOLERANCE = 1e-3  # rounding differs from the first step on, and 104 steps of training multiply it
+TOLERANCE = 1e-4  # rounding differs from the first step on, and each step of training multiplies it
 MAIN = """
 import sys
 import keras
@@ -157,8 +157,9 @@ def test_one_process_and_two_devices_give_the_same(whole: Path, data: Path, tmp_
 
 
 def test_two_devices_on_tensorflow(data: Path, tmp_path: Path) -> None:
-    one = start(command(data, tmp_path / "one"), KERAS_BACKEND="tensorflow")
-    two = start(command(data, tmp_path / "two", "--devices", "2"), KERAS_BACKEND="tensorflow")
+    """Over 27 steps only: TensorFlow's synchronized variance rounds otherwise than its plain one."""
+    one = start(command(data, tmp_path / "one", "--epochs", "9"), KERAS_BACKEND="tensorflow")
+    two = start(command(data, tmp_path / "two", "--epochs", "9", "--devices", "2"), KERAS_BACKEND="tensorflow")
     assert_ended_well(one, two)
     assert difference(tmp_path / "two", tmp_path / "one") < TOLERANCE
 
