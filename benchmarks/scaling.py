@@ -85,8 +85,8 @@ class Result:
 class Crew:
     """The processes of one setup, loaded until the end of a with block."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, steps: int) -> None:
+        self.setup, self.steps = setup, steps
         self.memory_bytes = 0
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -100,21 +100,21 @@ class Crew:
         if setup.processes > 1:
             team["coordinator"] = _free_address()
         for index in range(setup.processes):
-            options = {**dataclasses.asdict(setup), "team": {**team, "process_id": index}}
+            options = {**dataclasses.asdict(setup), "steps": self.steps, "team": {**team, "process_id": index}}
             command = [sys.executable, "-m", "nasfpn_lite.benchmarks.scaling_worker", json.dumps(options)]
             pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             self._processes.append(subprocess.Popen(command, env=environment, **pipes))
         return self
 
-    def run(self, steps: int) -> list[float]:
-        """Trains some steps and returns the images per second of each.
+    def run(self) -> list[float]:
+        """Trains the steps of one turn and returns the images per second of each.
 
         Raises:
             UserError: A process failed.
         """
         for process in self._processes:
             with contextlib.suppress(BrokenPipeError):  # its answer tells why
-                print(steps, file=process.stdin, flush=True)
+                print(file=process.stdin, flush=True)
         answers = [self._read(process) for process in self._processes]
         self.memory_bytes = max(answer["device_bytes"] or answer["process_bytes"] for answer in answers)
         return [self.setup.batch / seconds for seconds in answers[0]["step_seconds"]]
@@ -143,11 +143,11 @@ class Crew:
 def measure(setups: Sequence[Setup], *, rounds: int, steps: int) -> list[Result]:
     """Measures setups in turns, A B C A B C; each is warmed up first. The estimate is over rounds, of their medians."""
     with contextlib.ExitStack() as stack:
-        crews = [stack.enter_context(Crew(setup)) for setup in setups]
+        crews = [stack.enter_context(Crew(setup, steps)) for setup in setups]
         for crew in crews:
             logger.info("loading %s", crew.setup)
-            crew.run(2)
-        speeds = [[estimate_median(crew.run(steps)).median for crew in crews] for _ in range(rounds)]
+            crew.run()
+        speeds = [[estimate_median(crew.run()).median for crew in crews] for _ in range(rounds)]
     columns = list(zip(*speeds, strict=True))
     return [Result(c.setup, estimate_median(s), c.memory_bytes) for c, s in zip(crews, columns, strict=True)]
 

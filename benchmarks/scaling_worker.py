@@ -1,11 +1,12 @@
 """One process of a team that trains a variant on batches in memory, as many steps as each line of its input tells."""
 
+import contextlib
 import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,25 +56,33 @@ def build(spec: Any, batch: int, precision: str, team: Team) -> Any:
     return model
 
 
-def train(model: Any, batches: Iterator[Any], steps: int, team: Team) -> list[float]:
-    """Trains some steps; returns the seconds of each, input and callbacks included."""
+def serve(model: Any, batches: Iterator[Any], steps: int, team: Team, answer: Callable[[dict[str, Any]], None]) -> None:
+    """Trains some steps for each line of standard input; answers with the seconds of each, input included.
+
+    All within one `fit`: on JAX, Keras 3.15 cannot call it twice in every case.
+    """
     import keras
 
-    class Clock(keras.callbacks.Callback):
-        ends = [time.perf_counter()]
+    class Turns(keras.callbacks.Callback):
+        ends: list[float] = []
 
-        def on_train_begin(self, logs: Any = None) -> None:
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if not sys.stdin.readline():
+                raise EOFError
             self.ends = [time.perf_counter()]
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             float((logs or {})["loss"])  # waits for the step
             self.ends.append(time.perf_counter())
 
-    clock = Clock()
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            memory = {"process_bytes": peak_memory_bytes(), "device_bytes": device_memory_bytes()}
+            answer({"step_seconds": [after - before for before, after in itertools.pairwise(self.ends)], **memory})
+
     share = team.feed(lambda: (next(batches) for _ in itertools.count()))
-    with team.fitting():
-        model.fit(share, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False)
-    return [after - before for before, after in itertools.pairwise(clock.ends)]
+    with team.fitting(), contextlib.suppress(EOFError):
+        options = {"steps_per_epoch": steps, "epochs": _SCHEDULED_STEPS, "verbose": 0, "shuffle": False}
+        model.fit(share, callbacks=[Turns()], **options)
 
 
 def device_memory_bytes() -> int | None:
@@ -117,10 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         spec = get_spec(setup["variant"], size=setup["size"])
         model = build(spec, setup["batch"], setup["precision"], team)
         batches = make_batches(spec, setup["batch"], team)
-        for line in sys.stdin:
-            seconds = train(model, batches, int(line), team)
-            memory = {"process_bytes": peak_memory_bytes(), "device_bytes": device_memory_bytes()}
-            answer({"step_seconds": seconds, **memory})
+        serve(model, batches, setup["steps"], team, answer)
     except UserError as error:
         answer({"error": str(error)})
         return 1
