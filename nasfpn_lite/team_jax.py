@@ -17,6 +17,8 @@ import numpy as np
 from nasfpn_lite.team import LOST_TIMEOUT_S, Team, TeamError, TeamOptions, Value, check_devices
 
 _RETRY_S = 0.5
+_REPORT_TIMEOUT_S = 10.0
+_GO = b"!"
 _LOST_SIGNS = ("Gloo", "NCCL", "coordination service", "Connection reset", "UNAVAILABLE")
 _SHUTDOWN_TIMEOUT_S = 60
 
@@ -104,14 +106,14 @@ def _join(options: TeamOptions) -> None:
     if options.process_id:
         _wait_for_coordinator(options, deadline)
     else:
-        _check_port(options)
+        _wait_for_others(options, deadline)
     try:
         jax.distributed.initialize(
             options.coordinator,
             options.processes,
             options.process_id,
             cluster_detection_method="deactivate",
-            initialization_timeout=max(1, round(deadline - time.monotonic())),
+            initialization_timeout=round(LOST_TIMEOUT_S),
             heartbeat_timeout_seconds=round(LOST_TIMEOUT_S),
             shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
         )
@@ -124,11 +126,14 @@ def _join(options: TeamOptions) -> None:
 
 
 def _wait_for_coordinator(options: TeamOptions, deadline: float) -> None:
-    """Waits until process 0 listens: JAX itself would end the whole process where nobody does."""
+    """Reports to process 0 and waits until all have: JAX itself would end a process that waits in vain."""
     while True:
         try:
-            socket.create_connection(options.address, timeout=max(0.1, deadline - time.monotonic())).close()
-            return
+            with socket.create_connection(options.address, timeout=max(0.1, deadline - time.monotonic())) as connection:
+                connection.sendall(options.process_id.to_bytes(4, "big"))
+                if connection.recv(1) == _GO:
+                    return
+            raise ConnectionError("it has closed the connection")
         except OSError as error:
             if time.monotonic() + _RETRY_S > deadline:
                 raise TeamError(
@@ -138,15 +143,33 @@ def _wait_for_coordinator(options: TeamOptions, deadline: float) -> None:
             time.sleep(_RETRY_S)
 
 
-def _check_port(options: TeamOptions) -> None:
-    """Refuses a port that another program listens at."""
+def _wait_for_others(options: TeamOptions, deadline: float) -> None:
+    """Waits until all other processes have reported, before JAX listens at the same port."""
     host, port = options.address
+    there: dict[int, socket.socket] = {}
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("", port))
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("", port))
+            server.listen()
+            while len(there) < options.processes - 1:
+                server.settimeout(max(0.1, deadline - time.monotonic()))
+                connection, _ = server.accept()
+                connection.settimeout(_REPORT_TIMEOUT_S)
+                there[int.from_bytes(connection.recv(4), "big")] = connection
+        for connection in there.values():
+            connection.sendall(_GO)
+    except TimeoutError as error:
+        missing = sorted(set(range(1, options.processes)) - set(there))
+        raise TeamError(
+            f"process {', '.join(map(str, missing))} did not join at {options.coordinator} within "
+            f"{options.join_timeout_s:.0f} s; start each process with the same --coordinator and --processes"
+        ) from error
     except OSError as error:
         raise TeamError(f"process 0 cannot listen at port {port} ({error}); choose another --coordinator") from error
+    finally:
+        for connection in there.values():
+            connection.close()
 
 
 def _first_line(error: Exception) -> str:
