@@ -173,7 +173,7 @@ def test_refusals(data: Path, tmp_path: Path) -> None:
         ((*team, "1", *nobody), "tensorflow", "several processes train together on JAX only"),
         (("--devices", "3"), "tensorflow", "expected 3 devices, but there are 2"),
         (("--devices", "2", "--batch-size", "3"), "tensorflow", "a batch of 3 images cannot be shared equally by 2"),
-        (("--devices", "2", "--accumulate", "2"), "tensorflow", "compute a batch in parts on JAX only"),
+        (("--devices", "2", "--accumulate", "2"), "tensorflow", "several devices compute a batch in parts on JAX only"),
     ]
     processes = [start(command(data, tmp_path / "run", *more), KERAS_BACKEND=backend) for more, backend, _ in cases]
     for (code, _, errors), (more, _, message) in zip(finish(*processes), cases, strict=True):
