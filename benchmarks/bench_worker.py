@@ -4,7 +4,6 @@ import argparse
 import itertools
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasfpn_lite.benchmarks.memory import peak_memory_bytes
 from nasfpn_lite.converters.interpreter import make_interpreter
 from nasfpn_lite.errors import UserError
 
 if TYPE_CHECKING:
     from nasfpn_lite.benchmarks.end_to_end import EndToEnd
-
-_KILOBYTE = 1024
 
 
 class Worker:
@@ -31,7 +29,7 @@ class Worker:
 
     def __init__(self, path: Path, *, threads: int, image: Path | None) -> None:
         self._path, self._threads, self._image = path, threads, image
-        memory_before = _peak_memory_bytes()
+        memory_before = peak_memory_bytes()
         start = time.perf_counter()
         self._interpreter = make_interpreter(path, threads=threads)
         self._interpreter.allocate_tensors()
@@ -64,7 +62,7 @@ class Worker:
 
     def memory(self) -> dict[str, int]:
         """Returns the peak so far and how much of it came with the model."""
-        peak = _peak_memory_bytes()
+        peak = peak_memory_bytes()
         return {"peak_memory_bytes": peak, "model_memory_bytes": peak - self._memory_before}
 
     def end_to_end(self, *, seconds: float, least: int) -> dict[str, Any]:
@@ -132,18 +130,6 @@ def _time_calls(call: Callable[[], Any], *, seconds: float, least: int) -> list[
         call()
         times_ms.append((time.perf_counter() - start) * 1e3)
     return times_ms
-
-
-def _peak_memory_bytes() -> int:
-    # VmHWM, unlike ru_maxrss, does not inherit the peak of the process that forked this one.
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * _KILOBYTE
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * _KILOBYTE
 
 
 def _serve(worker: Worker, requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:

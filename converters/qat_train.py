@@ -31,8 +31,9 @@ from nasfpn_lite.keras_detector import KerasDetector
 from nasfpn_lite.overlap_losses import add_quality
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Run, load_run
+from nasfpn_lite.shipping import readable
 from nasfpn_lite.specs import DetectorSpec
-from nasfpn_lite.train import make_plan, readable
+from nasfpn_lite.training_job import make_plan
 from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)

@@ -44,6 +44,8 @@ class _Model(RatingModel):
     def divide(self, batch: Any) -> Any:
         """Cuts arrays (b, ...) into (parts, b / parts, ...) and says what each part's losses count for.
 
+        Part i has the images i, i + parts, ...: so each part has images of every device that the batch lies on.
+
         Returns:
             (images, targets, weights); weights (parts,): times these, the mean over the parts is the batch's loss.
         """
@@ -51,10 +53,13 @@ class _Model(RatingModel):
         size = images.shape[0] or keras.ops.shape(images)[0]
         if isinstance(size, int) and size % self.parts:
             raise UserError(f"a batch of {size} images cannot be computed in {self.parts} equal parts")
-        shape = (self.parts, size // self.parts)
-        cut = keras.tree.map_structure(lambda x: keras.ops.reshape(x, (*shape, *x.shape[1:])), (images, targets))
+        cut = keras.tree.map_structure(lambda x: _cut(x, self.parts, size), (images, targets))
         divisors = keras.ops.stack([loss_divisor({k: v[i] for k, v in cut[1].items()}) for i in range(self.parts)])
         return *cut, divisors * self.parts / loss_divisor(targets)
+
+
+def _cut(x: Any, parts: int, size: Any) -> Any:
+    return keras.ops.swapaxes(keras.ops.reshape(x, (size // parts, parts, *x.shape[1:])), 0, 1)
 
 
 class _TensorFlowModel(_Model):

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.regularizers import random_states
-from nasfpn_lite.weights import load_arrays, save_arrays, set_arrays, to_arrays
+from nasfpn_lite.team import Team
+from nasfpn_lite.weights import parse_arrays, read_bytes, save_arrays, set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,13 @@ class RunLog(keras.callbacks.Callback):
     """Keeps log.csv: one row a round, rewritten whole; a resumed run drops the rows after its checkpoint.
 
     `class_loss` and `box_loss` are the last exit's; earlier exits' follow at the end as `exit1_class_loss` and so on.
+    Without a path it writes nothing, but computes the same: all processes of a team have to.
     """
 
-    def __init__(self, path: Path, *, start_step: int, steps_per_round: int, steps_per_epoch: int) -> None:
+    def __init__(self, path: Path | None, *, start_step: int, steps_per_round: int, steps_per_epoch: int) -> None:
         super().__init__()
         self.path, self.steps_per_round, self.steps_per_epoch = path, steps_per_round, steps_per_epoch
-        self.rows = [row for row in _read_rows(path) if int(row["step"]) <= start_step] if start_step else []
+        self.rows = [row for row in _read_rows(path) if int(row["step"]) <= start_step] if path and start_step else []
         self.started = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -83,22 +85,32 @@ class RunLog(keras.callbacks.Callback):
         writer = csv.DictWriter(text, list(values), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text_atomically(self.path, text.getvalue())
+        if self.path is not None:
+            write_text_atomically(self.path, text.getvalue())
 
 
 class Validation(keras.callbacks.Callback):
     """Scores the validation images after some rounds, on the weights that would be shipped if training ended there."""
 
-    def __init__(self, rounds: set[int], finalize: Callable[[Any], None], score: Callable[[Any], float]) -> None:
+    def __init__(
+        self,
+        rounds: set[int],
+        shipped: Callable[[Any], AbstractContextManager[Any]],
+        score: Callable[[Any], float],
+    ) -> None:
+        """Prepares.
+
+        Args:
+            shipped: Gives, for a with block, a model with the weights to ship.
+        """
         super().__init__()
-        self.rounds, self.finalize, self.score = rounds, finalize, score
+        self.rounds, self.shipped, self.score = rounds, shipped, score
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds val_AP to the round's logs."""
         if epoch in self.rounds and logs is not None:
-            with weights_given_back(self.model):
-                self.finalize(self.model)
-                logs["val_AP"] = self.score(self.model)
+            with self.shipped(self.model) as model:
+                logs["val_AP"] = self.score(model)
 
 
 class Progress(keras.callbacks.Callback):
@@ -174,13 +186,17 @@ class Checkpoint(keras.callbacks.Callback):
         save_arrays(arrays, self.path)
 
 
-def restore_checkpoint(model: Any, path: Path) -> int:
+def restore_checkpoint(model: Any, path: Path, team: Team | None = None) -> int:
     """Puts a checkpoint back into a compiled model.
+
+    Args:
+        team: Where several processes do so at once; the first one reads the file.
 
     Returns:
         The round to go on with.
     """
-    arrays = load_arrays(path)
+    team = team or Team()
+    arrays = parse_arrays(team.take_from_first(read_bytes(path) if team.is_first else b""), source=str(path))
     model.optimizer.build(model.trainable_variables)
     saved = [arrays[f"optimizer/{i}"] for i in range(sum(key.startswith("optimizer/") for key in arrays))]
     variables = model.optimizer.variables
@@ -196,12 +212,12 @@ def restore_checkpoint(model: Any, path: Path) -> int:
     return int(arrays["round"])
 
 
-def take_averages(model: Any) -> None:
-    """Sets the model's weights to the optimizer's averages."""
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:
-        # JAX would share one buffer between weight and average, and gives buffers away when it predicts.
-        variable.assign(np.array(variable))
+def take_averages(model: Any, into: Any = None) -> None:
+    """Sets the weights of a model to its optimizer's averages, or those of a model of the same layers."""
+    averages = [variable for variable in model.optimizer.variables if variable.name.endswith("_average")]
+    for variable, average in zip((into or model).trainable_variables, averages, strict=True):
+        # As arrays of their own: JAX would share one buffer between weight and average, and gives buffers away.
+        variable.assign(np.array(average))
 
 
 @contextmanager

@@ -63,16 +63,37 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: The file is missing, damaged or no .npz.
     """
+    return parse_arrays(read_bytes(path), source=str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a file of weights.
+
+    Raises:
+        UserError: It is missing or cannot be read.
+    """
     try:
-        loaded = np.load(io.BytesIO(path.read_bytes()))
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with loaded as data:
-            return {key: data[key] for key in data.files}
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"expected weights in {path}, but there is no such file") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def parse_arrays(data: bytes, *, source: str) -> dict[str, np.ndarray]:
+    """Returns all arrays of an .npz that was read.
+
+    Raises:
+        UserError: It is damaged or no .npz.
+    """
+    try:
+        loaded = np.load(io.BytesIO(data))
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with loaded:
+            return {key: loaded[key] for key in loaded.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged or no .npz file: {error}") from error
+        raise UserError(f"{source} is damaged or no .npz file: {error}") from error
 
 
 def variable_name(variable: Any) -> str:

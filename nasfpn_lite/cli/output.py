@@ -3,11 +3,28 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 Cell = str | int | float | None
+
+
+@contextmanager
+def native_output_on_stderr() -> Iterator[None]:
+    """Sends to stderr, in a with block, what native libraries print on stdout, which belongs to results."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def print_json(data: Any) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 from nasfpn_lite.cli.common import (
@@ -12,7 +13,8 @@ from nasfpn_lite.cli.common import (
     seed_number,
     spec_from_args,
 )
-from nasfpn_lite.cli.output import print_json
+from nasfpn_lite.cli.output import native_output_on_stderr, print_json
+from nasfpn_lite.cli.team import add_team_arguments, leaving_lost_peers, team_from_args
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preset_notes import PRESET_NOTES, describe_presets
 from nasfpn_lite.specs import DetectorSpec
@@ -47,12 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), help="of the arithmetic")
     parser.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same options")
+    add_team_arguments(parser)
     add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains."""
     spec = with_exits(spec_from_args(args), args.exits)
+    team = team_from_args(args)
     from nasfpn_lite.data.coco import find_splits, load_split
     from nasfpn_lite.recipes import PRESETS, RecipeError
 
@@ -82,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         backbone_weights=None if args.no_pretrained else args.backbone_weights or "imagenet",
     )
-    result = train(job, args.output, resume=args.resume, tensorboard=args.tensorboard)
+    with native_output_on_stderr() if team.processes > 1 else nullcontext(), leaving_lost_peers():
+        result = train(job, args.output, resume=args.resume, tensorboard=args.tensorboard, team=team)
+    if team.process_id:
+        return 0  # the first process speaks for all
     if args.json:
         print_json({"run": str(result.folder), "categories": [c.name for c in result.categories]})
     else:

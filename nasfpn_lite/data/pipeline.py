@@ -72,7 +72,8 @@ def make_training_data(  # noqa: PLR0913
 class TrainingData:
     """Endless, repeatable training batches; batch s is a function of (seed, s, shard) alone.
 
-    A checkpoint of the input is the number of the next step: `iterate(start_step=s)` goes on from there.
+    A checkpoint of the input is the number of the next step: `iterate(start_step=s)` goes on from there. The shards'
+    batches of a step, one after another, are the batch that a single process would see, image for image.
 
     Each epoch is a new permutation of the images, cut to whole batches over all shards. A set smaller than that is
     repeated until it fills one step.
@@ -90,6 +91,7 @@ class TrainingData:
         self.steps_per_epoch = max(images // global_batch, 1)
         self._loader = loader
         self._workers = workers
+        self._seed, self._count = seed, count
         # Grain numbers its epochs' seeds upwards from one seed: unmixed, seed 1 would be seed 0 one epoch later.
         order_seed, rng_seed, choice_seed = np.random.SeedSequence(seed).generate_state(3).tolist()
         order = grain.MapDataset.range(images).shuffle(seed=order_seed).repeat(-(-global_batch // images))
@@ -97,7 +99,7 @@ class TrainingData:
 
         def batches(records: grain.MapDataset) -> grain.MapDataset:
             whole = records[: self.steps_per_epoch * global_batch]
-            return whole[index::count].batch(batch_size, batch_fn=list).repeat()
+            return whole.batch(batch_size, batch_fn=list)[index::count].repeat()
 
         self._numbers = batches(chosen)
         # Before the cut into shards, so that the generator of an image comes from its place among all shards' images.
@@ -119,6 +121,13 @@ class TrainingData:
             yield from iterator
         finally:
             iterator.close()
+
+    def unsharded(self) -> "TrainingData":
+        """Returns the batches of all shards together, as a single process would see them."""
+        if self._count == 1:
+            return self
+        size = self.batch_size * self._count
+        return TrainingData(self._loader, batch_size=size, seed=self._seed, shard=(0, 1), workers=self._workers)
 
     def files(self, step: int) -> list[Path]:
         """Returns the image files of a batch without reading them; a skipped file's stand-in where it is known."""

@@ -4,12 +4,12 @@ import pytest
 
 from nasfpn_lite.backbones.pretrained import SHIPPED
 from nasfpn_lite.benchmarks.finetune_padding import ARMS, main, make_job
-from nasfpn_lite.train import _fitting_spec
+from nasfpn_lite.training_job import fitting_spec
 
 
 def test_the_arms_differ_in_padding_alone():
     jobs = [make_job(arm, Path("photos"), "nasfpnlite_3x48", 3) for arm in ARMS]
-    assert [_fitting_spec(job, 3).backbone.symmetric_padding for job in jobs] == [True, False]
+    assert [fitting_spec(job, 3).backbone.symmetric_padding for job in jobs] == [True, False]
     first, second = (job.to_dict() for job in jobs)
     assert first == second
     assert first["backbone_weights"] == str(SHIPPED)

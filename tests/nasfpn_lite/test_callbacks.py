@@ -1,4 +1,6 @@
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -13,6 +15,7 @@ from nasfpn_lite.callbacks import (
     Validation,
     restore_checkpoint,
     take_averages,
+    weights_given_back,
 )
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.regularizers import DropBlock, Dropping, random_states
@@ -42,11 +45,14 @@ def test_validation_scores_the_final_weights_and_gives_the_training_ones_back() 
     model = trained(ema=True)
     before = [np.array(v) for v in model.weights]
 
-    def finalize(model: keras.Model) -> None:
-        for variable in model.weights:
-            variable.assign(np.full(variable.shape, 7.0))
+    @contextmanager
+    def shipped(model: keras.Model) -> Iterator[keras.Model]:
+        with weights_given_back(model):
+            for variable in model.weights:
+                variable.assign(np.full(variable.shape, 7.0))
+            yield model
 
-    validation = Validation({1}, finalize, lambda model: float(np.array(model.weights[0])[0]))
+    validation = Validation({1}, shipped, lambda model: float(np.array(model.weights[0])[0]))
     validation.set_model(model)
     logs: dict[str, float] = {}
     validation.on_epoch_end(0, logs)
@@ -141,3 +147,12 @@ def test_log_names_the_losses_of_each_exit(tmp_path: Path, exits: int) -> None:
         **{"exit2_box_loss": "2.25", "exit2_class_loss": "2.5"},
     }
     assert named == (expected if exits else {})
+
+
+def test_a_log_without_a_path_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = RunLog(None, start_step=5, steps_per_round=5, steps_per_epoch=10)
+    log.set_model(trained(ema=False))
+    log.on_epoch_end(1, {"loss": 3.0, "class_logits_loss": 2.0, "box_encodings_loss": 1.0})
+    assert [row["step"] for row in log.rows] == ["10"]
+    assert list(tmp_path.iterdir()) == []

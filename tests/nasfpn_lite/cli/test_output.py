@@ -1,11 +1,12 @@
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nasfpn_lite.cli.output import format_table, print_json, print_table
+from nasfpn_lite.cli.output import format_table, native_output_on_stderr, print_json, print_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +55,10 @@ def test_table_without_rows_still_has_its_header():
 def test_table_refuses_a_row_of_another_length():
     with pytest.raises(ValueError, match="2 cells"):
         format_table(["a", "b"], [["x"]])
+
+
+def test_native_output_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with native_output_on_stderr():
+        os.write(1, b"a library's greeting\n")
+    print("a result")
+    assert capfd.readouterr() == ("a result\n", "a library's greeting\n")

@@ -96,7 +96,7 @@ def test_mosaics_can_be_made_from_any_step_on(tmp_path):
     assert_equal_batches(take(make_data(make_split(tmp_path, 9), augment=mosaics, workers=3), 9), batches)
     shards = [take(make_data(make_split(tmp_path, 9), augment=mosaics, batch_size=2, shard=(i, 2)), 1) for i in (0, 1)]
     for index in (0, 1):
-        np.testing.assert_array_equal(shards[index][0][0], batches[0][0][index::2])
+        np.testing.assert_array_equal(shards[index][0][0], batches[0][0][2 * index : 2 * index + 2])
 
 
 def test_mosaics_name_all_their_photos_and_leave_the_others_as_they_are(tmp_path):
@@ -191,11 +191,14 @@ def test_shards_augment_differently(tmp_path):
 
 def test_shards_make_up_the_unsharded_batch(tmp_path):
     split = make_split(tmp_path, 8)
-    whole = take(make_data(split), 3)
-    halves = [take(make_data(split, batch_size=2, shard=(index, 2)), 3) for index in range(2)]
-    for step in range(3):
-        np.testing.assert_array_equal(whole[step][0][0::2], halves[0][step][0])
-        np.testing.assert_array_equal(whole[step][0][1::2], halves[1][step][0])
+    whole = take(make_data(split), 5)
+    halves = [make_data(split, batch_size=2, shard=(index, 2)) for index in range(2)]
+    for step, parts in enumerate(zip(*(take(half, 5) for half in halves), strict=True)):
+        np.testing.assert_array_equal(whole[step][0], np.concatenate([images for images, _ in parts]))
+        for name in ("class_logits", "box_encodings"):
+            np.testing.assert_array_equal(whole[step][1][name], np.concatenate([t[name] for _, t in parts]))
+    assert_equal_batches(take(halves[1].unsharded(), 5), whole)
+    assert halves[1].unsharded().files(3) == halves[0].files(3) + halves[1].files(3)
 
 
 @pytest.mark.parametrize("workers", [0, 3])

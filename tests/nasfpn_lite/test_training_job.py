@@ -1,0 +1,73 @@
+"""How a training is cut into rounds, and which run folders it goes on with."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from nasfpn_lite.data.coco import load_split
+from nasfpn_lite.errors import UserError
+from nasfpn_lite.recipes import PRESETS
+from nasfpn_lite.training_job import TrainingJob, fitting_spec, make_plan, prepare_folder
+from nasfpn_lite.variants import get_spec
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "expected"),
+    [(13, 6, (26, 3)), (60, 25, (25, 60)), (50, 1848, (500, 185)), (1, 4, (4, 1)), (100, 40, (40, 100))],
+)
+def test_plan(epochs: int, steps_per_epoch: int, expected: tuple[int, int]) -> None:
+    plan = make_plan(epochs, steps_per_epoch)
+    assert (plan.steps_per_round, plan.rounds) == expected
+    assert 0 <= plan.total_steps - epochs * steps_per_epoch < plan.rounds
+
+
+def make_job(variant: str, weights: str | None) -> TrainingJob:
+    return TrainingJob(Path("photos"), get_spec(variant), PRESETS["finetune"], backbone_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("variant", "weights", "symmetric"),
+    [
+        ("fpnlite_64", "imagenet", True),
+        ("fpnlite_64", "keras", False),
+        ("fpnlite_64", "a.h5", False),
+        ("fpn_r50_256", "keras", True),
+        ("fpn_r50_256", "a.weights.h5", True),
+        ("fpn_r50_256", None, True),
+    ],
+)
+def test_the_padding_is_that_of_the_weights(variant: str, weights: str | None, symmetric: bool) -> None:
+    spec = fitting_spec(make_job(variant, weights), 3)
+    assert (spec.backbone.symmetric_padding, spec.num_classes) == (symmetric, 3)
+
+
+@pytest.fixture
+def job(tiny_coco: Path) -> TrainingJob:
+    return TrainingJob(tiny_coco, get_spec("fpnlite_64", size="64", num_classes=2), PRESETS["finetune"])
+
+
+def test_a_run_tells_which_annotations_it_saw(job: TrainingJob, tmp_path: Path) -> None:
+    assert not prepare_folder(job, tmp_path, load_split(job.data, "train"), resume=False)
+    described = json.loads((tmp_path / "recipe.json").read_text())
+    file = job.data / "instances_train.json"
+    assert described["data_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_run_of_an_older_version_goes_on_and_one_of_another_recipe_does_not(job: TrainingJob, tmp_path: Path) -> None:
+    split = load_split(job.data, "train")
+    prepare_folder(job, tmp_path, split, resume=False)
+    (tmp_path / "checkpoint.npz").touch()
+    path = tmp_path / "recipe.json"
+    described = json.loads(path.read_text())
+    del described["data_sha256"], described["recipe"]["accumulate"], described["recipe"]["drop_block_keep"]
+    path.write_text(json.dumps(described))
+    assert prepare_folder(job, tmp_path, split, resume=True)
+    dropping = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, drop_block_keep=0.9))
+    with pytest.raises(UserError, match="was started with another recipe;"):
+        prepare_folder(dropping, tmp_path, split, resume=True)
+    path.write_text(json.dumps({**described, "data_sha256": "of other annotations"}))
+    with pytest.raises(UserError, match="was started with another data_sha256;"):
+        prepare_folder(job, tmp_path, split, resume=True)
