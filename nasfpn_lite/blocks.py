@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasfpn_lite.levels import level_name
+from nasfpn_lite.norms import make_batch_norm
 
 BN_EPSILON = 1e-3
 CLASS_PRIOR = 0.01  # score of every anchor before training; Lin et al. 2017, section 4.1
@@ -39,7 +40,7 @@ class Blocks:
         """
         if self.folded:
             return x if foldable else self.keras.layers.DepthwiseConv2D(1, name=name)(x)
-        return self.keras.layers.BatchNormalization(momentum=self.bn_momentum, epsilon=BN_EPSILON, name=name)(x)
+        return make_batch_norm(self.keras.layers, momentum=self.bn_momentum, epsilon=BN_EPSILON, name=name)(x)
 
     def pyramid_norm(self, x: Any, name: str, *, foldable: bool = True) -> Any:
         """Applies batch normalization inside the pyramid, and DropBlock after it where a training asks for it."""

@@ -16,6 +16,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from nasfpn_lite.norms import make_batch_norm
+
 BN_EPSILON = 1e-3
 FILTERS = 240
 CELLS = 6
@@ -76,7 +78,8 @@ class _Layers:
         )(x)
         if self.folded:
             return x
-        return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")(x)
+        norm = make_batch_norm(self.layers, epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")
+        return norm(x)
 
     def relu_conv_bn(self, x: Any, filters: int, size: int | tuple[int, int], name: str, stride: Any = 1) -> Any:
         return self.conv_bn(self.layers.ReLU(name=f"{name}_relu")(x), filters, size, name, stride)

@@ -3,6 +3,8 @@
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from nasfpn_lite.norms import make_batch_norm
+
 BN_EPSILON = 1e-3  # of keras.applications, so that published weights mean the same here
 
 
@@ -59,7 +61,8 @@ class _Layers:
     def norm(self, x: Any, name: str) -> Any:
         if self.folded:
             return x
-        return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=name)(x)
+        norm = make_batch_norm(self.layers, epsilon=BN_EPSILON, momentum=self.bn_momentum, name=name)
+        return norm(x)
 
     def relu6(self, x: Any, name: str) -> Any:
         return self.layers.ReLU(6.0, name=name)(x)

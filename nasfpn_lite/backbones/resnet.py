@@ -10,6 +10,8 @@ keras.applications, 31.5 G. Keras's weights were trained for those strides; `ker
 from types import ModuleType
 from typing import Any, Literal
 
+from nasfpn_lite.norms import make_batch_norm
+
 BN_EPSILON = 1e-4
 Depth = Literal[10, 50, 101]
 
@@ -51,7 +53,8 @@ class _Layers:
         )(x)
         if self.folded:
             return x
-        return self.layers.BatchNormalization(epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")(x)
+        norm = make_batch_norm(self.layers, epsilon=BN_EPSILON, momentum=self.bn_momentum, name=f"{name}_bn")
+        return norm(x)
 
     def relu(self, x: Any, name: str) -> Any:
         return self.layers.ReLU(name=name)(x)
