@@ -1,21 +1,26 @@
-# make demo: a detector from scratch in minutes.  make test: lint and all tests.  Both install what they need into .venv.
+# make demo: a detector from scratch in minutes.  make test: lint and all tests.  make runner: the program that measures
+# on phones.  All install what they need into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint runner install clean
 
 demo: $(STAMP)
 	$(BIN)/nasfpn-lite demo -o demo_output
 
 test: lint
-	$(BIN)/python -m pytest
+	@sh tests/android_bench/phone/install.sh
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+runner: $(STAMP)
+	$(BIN)/python -m nasfpn_lite.android_bench.build_runner
 
 install: $(STAMP)
 

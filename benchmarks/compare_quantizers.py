@@ -36,7 +36,7 @@ from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.files import write_bytes_atomically
-from nasfpn_lite.preprocess import PIXEL_OFFSET, PIXEL_SCALE
+from nasfpn_lite.pixels import PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.runs import load_run
 
 PACKAGE = "litert-quantizer"

@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,30 @@ REPORT_FILE = "report.html"
 logger = logging.getLogger(__name__)
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, more: Mapping[str, str] = {}) -> Path:
     """Writes report.html into a run folder and returns its path.
+
+    Args:
+        more: Further sections: title -> HTML.
 
     Raises:
         UserError: The folder holds nothing to report, or one of its files is damaged.
     """
     data = read_report_data(Path(folder))
     path = data.folder / REPORT_FILE
-    write_text_atomically(path, render_report(data))
+    write_text_atomically(path, render_report(data, more))
     return path
 
 
-def render_report(data: ReportData) -> str:
-    """Returns the whole page."""
+def render_report(data: ReportData, more: Mapping[str, str] = {}) -> str:
+    """Returns the whole page; see `write_report`."""
     name = data.recipe.get("variant") or "detector"
     title = f"{name} on {data.results.get('data', {}).get('name', data.folder.name)}"
     sections = [
         _section("At a glance", render_glance(data)),
         _section("Accuracy of every file", render_accuracy(data)),
         _section("Latency of every file", render_latency(data)),
+        *(_section(title, body) for title, body in more.items()),
         _section("All figures", render_files_table(data)),
         _section("Training", render_curves(data.log)),
         _section("Held-out photos: what is there, what was found", render_examples(data)),

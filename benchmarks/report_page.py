@@ -16,6 +16,7 @@ h2 { font-size: 1.2rem; margin: 2.6rem 0 .8rem; padding-top: 1rem; border-top: 1
 h3 { font-size: .95rem; margin: 1.2rem 0 .2rem; color: var(--soft); font-weight: 600; }
 .subtitle, .note, figcaption { color: var(--soft); }
 .subtitle { margin: 0; } .note { font-size: .875rem; margin: .4rem 0; max-width: 44rem; }
+.note.warning { color: var(--second); font-weight: 600; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1rem; }
 .tiles div { background: var(--panel); border-radius: .5rem; padding: 1rem 1.1rem; }
 .tiles strong { display: block; font-size: 1.7rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
@@ -29,13 +30,21 @@ svg .grid { stroke: var(--line); } svg .line { fill: none; stroke-width: 2; stro
 svg .line.series0 { stroke: var(--accent); } svg .dot.series0 { fill: var(--accent); }
 svg .line.series1 { stroke: var(--second); stroke-dasharray: 6 3; } svg .dot.series1 { fill: var(--second); }
 svg .line.series2 { stroke: var(--third); stroke-dasharray: 2 3; } svg .dot.series2 { fill: var(--third); }
-.wide { overflow-x: auto; }
+svg .published { fill: var(--paper); stroke: var(--soft); stroke-width: 1.5; } svg .leader { stroke: var(--soft);
+  stroke-width: .75; } svg .name { font-size: 12px; }
+svg .name, svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+.legend { list-style: none; padding: 0; margin: .6rem 0; font-size: .875rem; }
+.legend svg { display: inline-block; width: 1rem; height: 1rem; vertical-align: -.15rem; }
+.wide { overflow-x: auto; margin-bottom: 1.2rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 thead th { white-space: normal; vertical-align: bottom; }
 th:first-child { text-align: left; padding-left: 0; font-weight: 500; }
 thead th { color: var(--soft); font-weight: 600; }
 table.plain td { text-align: left; white-space: normal; }
+table.texts th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+td.words, th.words { text-align: left; white-space: normal; }
+td.text { white-space: normal; overflow-wrap: anywhere; text-align: left; min-width: 11rem; }
 .pairs { display: grid; gap: 1.4rem; }
 .pair { display: flex; gap: .6rem; break-inside: avoid; }
 figure { margin: 0; flex: 1; min-width: 0; max-width: 25rem; }

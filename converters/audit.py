@@ -185,7 +185,8 @@ def _find_warnings(audit: Audit, graph: GraphView, names: dict[int, str]) -> Ite
 def _try_delegation(path: Path, graph: GraphView) -> Delegation | None:
     try:
         return measure_delegation(make_interpreter(path), graph)
-    except UserError:  # an operator that this interpreter lacks, or no interpreter: the table must do
+    # An operator that this interpreter lacks, no interpreter, or names that are no text: the table must do.
+    except (UserError, UnicodeDecodeError):
         return None
 
 

@@ -18,7 +18,7 @@ from nasfpn_lite.converters.convert import (
     Source,
     Target,
     check_free,
-    convert_all,
+    convert_measured,
     make_job,
     run_process,
     write_job,
@@ -193,13 +193,13 @@ class _Trials:
         self.reference: list[dict[str, Any]] | None = None
 
     def measure_stages(self) -> None:
-        """Fills ranges, shares and costs; shares are in the order in which stages are tried."""
+        """Fills shares and costs; shares are in the order in which stages are tried."""
         with tempfile.TemporaryDirectory(prefix="nasfpn-lite-stages-") as name:
-            write_job(Path(name), make_job(self.source, self.calibration), self.source, self.calibration)
-            measured = run_process("sensitivity_worker", Path(name), "measured")
-        self.ranges = {layer: (low, high) for layer, (low, high) in measured["ranges"].items()}
-        self.shares = {entry["stage"]: entry["error_share"] for entry in measured["stages"]}
-        self.costs = {entry["stage"]: entry["multiply_adds"] for entry in measured["stages"]}
+            job = make_job(self.source, self.calibration, ranges=self.ranges)
+            write_job(Path(name), job, self.source, self.calibration)
+            stages = run_process("sensitivity_worker", Path(name))["stages"]
+        self.shares = {entry["stage"]: entry["error_share"] for entry in stages}
+        self.costs = {entry["stage"]: entry["multiply_adds"] for entry in stages}
 
     def within(self, stages: tuple[str, ...]) -> bool:
         if stages not in self.judgements:
@@ -217,7 +217,7 @@ class _Trials:
         targets = [Target(recipe, self.plain.form, path, stages)]
         if not self.reference_path.exists():
             targets.append(Target(REFERENCE_RECIPE, self.plain.form, self.reference_path))
-        made = convert_all(self.source, targets, calibration=self.calibration, ranges=self.ranges, force=True)
+        made, self.ranges = convert_measured(self.source, targets, self.calibration, ranges=self.ranges, force=True)
         return made[0]
 
     def _detect_reference(self) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def judge(candidate: Path, reference: list[dict[str, Any]], scoring: Scoring, bu
     return Judgement(comparison, budget, tuple(check(comparison, budget)))
 
 
-def convert_within_budget(  # noqa: PLR0913 - three of them are keywords
+def convert_within_budget(  # noqa: PLR0913 - four of them are keywords
     source: Source,
     targets: Sequence[Target],
     scoring: Scoring,
@@ -113,6 +113,7 @@ def convert_within_budget(  # noqa: PLR0913 - three of them are keywords
     *,
     calibration: Calibration | None = None,
     commands: Callable[[Target], dict[str, str]],
+    training: Split | None = None,
     force: bool = False,
 ) -> list[Judged]:
     """Makes .tflite files, and keeps those that lose no more AP than the budget allows against float32 in their form.
@@ -122,7 +123,9 @@ def convert_within_budget(  # noqa: PLR0913 - three of them are keywords
 
     Args:
         targets: At least one; all in one folder and of one form.
+        calibration: What ranges were measured on, or are to be.
         commands: Gives what goes into a file's certificate: what is reproduced -> command line.
+        training: Photos of `scoring.folder` that a training on int8 grids used, for the certificate.
         force: As for `convert_all`.
 
     Raises:
@@ -143,7 +146,7 @@ def convert_within_budget(  # noqa: PLR0913 - three of them are keywords
             judgement = judge(file.path, reference, scoring, budget)
             size_bytes = file.size_bytes
             if judgement.within_budget:
-                certificate = certify(file.path, judgement, scoring, calibration, commands(target))
+                certificate = certify(file.path, judgement, scoring, calibration, commands(target), training)
                 size_bytes = keep(file.path, target.path, certificate)
             judged.append(Judged(replace(file, path=target.path, size_bytes=size_bytes), judgement))
     return judged
@@ -155,8 +158,11 @@ def certify(
     scoring: Scoring,
     calibration: Calibration | None,
     commands: dict[str, str],
+    training: Split | None = None,
 ) -> Certificate:
     """Makes the certificate of a file within its budget."""
+    # Neither the name nor the size of what the certificate will lie in is known inside it.
+    audit = {key: value for key, value in audit_file(candidate).to_dict().items() if key not in ("path", "size_bytes")}
     return make_certificate(
         candidate.read_bytes(),
         judgement.comparison,
@@ -164,7 +170,8 @@ def certify(
         data=describe_data(scoring.folder, scoring.split),
         calibration=calibration,
         commands=commands,
-        audit={key: value for key, value in audit_file(candidate).to_dict().items() if key != "path"},
+        audit=audit,
+        training=describe_data(scoring.folder, training) if training is not None else None,
     )
 
 

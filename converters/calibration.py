@@ -27,10 +27,12 @@ class Calibration:
     Attributes:
         images: (n, H, W, 3) uint8 RGB, already fitted to the network's size.
         source: Where they come from, for the metadata; SYNTHETIC for made-up ones.
+        few: Whether fewer than MIN_CALIBRATION_IMAGES will do.
     """
 
     images: np.ndarray
     source: str
+    few: bool = False
 
 
 def make_synthetic_calibration(spec: DetectorSpec, *, seed: int = 0) -> Calibration:
@@ -66,7 +68,7 @@ def load_calibration(
         if image is not None:
             images.append(fit_image(image, spec.image_size, spec.resize)[0])
     check_enough(len(images), source, force=force)
-    return Calibration(np.stack(images), source)
+    return Calibration(np.stack(images), source, few=force)
 
 
 def check_enough(count: int, source: str, *, force: bool) -> None:
@@ -74,7 +76,7 @@ def check_enough(count: int, source: str, *, force: bool) -> None:
     if count == 0 or (count < MIN_CALIBRATION_IMAGES and not force):
         raise UserError(
             f"calibration needs at least {MIN_CALIBRATION_IMAGES} images, got {count} from {source}; "
-            "give a folder with more (--data), or go on at the price of accuracy with --force"
+            "give a folder with more (--data), or go on at the price of accuracy with --few-images"
         )
 
 

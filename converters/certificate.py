@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasfpn_lite.converters.metadata import find_entry, read_metadata
+from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.data.coco import find_splits
 from nasfpn_lite.data.records import Split
 from nasfpn_lite.errors import UserError
@@ -36,24 +37,27 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
     calibration: "Calibration | None",
     commands: dict[str, str],
     audit: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
 ) -> Certificate:
     """Makes the certificate of a .tflite of ours that was compared with its float32 counterpart.
 
     Args:
         comparison: Its reference is the float32 file, its candidate this one.
         data: As `describe_data` gives it.
-        calibration: The images that were really used; left out for recipes without.
+        calibration: The images that ranges were measured on; left out for recipes without.
         commands: What is reproduced -> command line.
         audit: What `inspect` says of the file.
+        training: The photos of a training on int8 grids, as `describe_data` gives them.
 
     Raises:
         UserError: The file is none of ours.
     """
     metadata = read_metadata(content)
     spec = metadata.spec.to_dict()
-    photos = metadata.calibration  # empty for recipes without
-    if calibration is not None and photos:
-        photos = {**photos, "sha256": hash_images(calibration)}
+    photos: dict[str, Any] = {}
+    recipe = get_recipe(metadata.recipe)
+    if calibration is not None and (recipe.needs_calibration or recipe.trained):
+        photos = {"images": len(calibration.images), "source": calibration.source, "sha256": hash_images(calibration)}
     certificate = {
         "schema_version": SCHEMA_VERSION,
         "spec": spec,
@@ -63,6 +67,7 @@ def make_certificate(  # noqa: PLR0913 - six keywords, each a part of it
         "form": metadata.form,
         "versions": metadata.versions,
         "calibration": photos,
+        "training": training or {},
         "data": data,
         "file": {"sha256_without_certificate": hash_file(content)},
         "ap": {"reference_recipe": "float32", **comparison.to_dict()},

@@ -34,8 +34,10 @@ def compare_hashes(file: Path, data: Path) -> dict[str, tuple[str, str]]:
     hashes = {"file": (certificate["file"]["sha256_without_certificate"], hash_file(content))}
     metadata = read_metadata(content)
     seed = metadata.split_seed or 0
-    split = load_split(data, certificate["data"]["split"], categories=metadata.categories, seed=seed)
-    hashes["data"] = (certificate["data"]["sha256"], hash_data(data, split))
+    for key in ("data", "training"):
+        if recorded := certificate.get(key):  # only quantization-aware training has photos to train on
+            split = load_split(data, recorded["split"], categories=metadata.categories, seed=seed)
+            hashes[key] = (recorded["sha256"], hash_data(data, split))
     if "sha256" in certificate["calibration"]:
         hashes["calibration"] = (certificate["calibration"]["sha256"], _hash_calibration(metadata, certificate, data))
     return hashes

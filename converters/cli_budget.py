@@ -76,28 +76,51 @@ def print_comparison(recipe: str, path: Path, comparison: "Comparison") -> None:
 
 def reproducing_commands(args: argparse.Namespace, data: Path, split: str, target: "Target") -> dict[str, str]:
     """Returns the command lines that give a file's figures again, as `convert`'s arguments lead to them."""
+    kept = ["--float-stages", *target.float_stages] if target.float_stages else []
+    limits = (("--max-ap-drop", args.max_ap_drop), ("--max-class-drop", args.max_class_drop))
+    budget = [text for option, value in limits if value is not None for text in (option, f"{value:g}")]
+    force = permission_again(args)
+    more = [*kept, *budget, "--budget-split", split, "--json", *force]
+    return {
+        "file, differences and intervals": _convert_again(args.source, target, target.recipe, data, *more),
+        **checking_commands(args.source, target, data, split, *force),
+    }
 
-    def convert(recipe: str, folder: Path, *more: str) -> str:
-        output = ["--form", target.form, "-o", str(folder), "--data", str(data)]
-        force = ["--force"] if args.force else []
-        kept = ["--float-stages", *target.float_stages] if recipe == target.recipe and target.float_stages else []
-        return shlex.join([PROGRAM, "convert", args.source, "--recipe", recipe, *kept, *output, *more, *force])
+
+def permission_again(args: argparse.Namespace) -> list[str]:
+    """Returns the option that allowed a calibration with few photos, to be printed once more."""
+    return ["--force"] if args.force else ["--few-images"] if args.few_images else []
+
+
+def checking_commands(source: str, target: "Target", data: Path, split: str, *force: str) -> dict[str, str]:
+    """Returns the command lines that check what a certificate says of a file.
+
+    Args:
+        source: The run folder.
+        force: What `permission_again` returns.
+    """
 
     def evaluate(file: Path) -> str:
         return shlex.join([PROGRAM, "eval", str(file), "--data", str(data), "--split", split, "--json"])
 
-    again = target.path.parent / "again"
-    limits = (("--max-ap-drop", args.max_ap_drop), ("--max-class-drop", args.max_class_drop))
-    budget = [text for option, value in limits if value is not None for text in (option, f"{value:g}")]
     run = target.path.name.removesuffix(f"_{target.recipe}_{target.form}.tflite")
-    float32 = again / f"{run}_float32_{target.form}.tflite"
+    float32 = _folder_again(target) / f"{run}_float32_{target.form}.tflite"
     checks = ["python", "-m", "nasfpn_lite.converters.check_certificate", str(target.path)]
     return {
-        "file, differences and intervals": convert(target.recipe, again, *budget, "--budget-split", split, "--json"),
         "AP of this file": evaluate(target.path),
-        "AP of float32": f"{convert('float32', again)} && {evaluate(float32)}",
+        "AP of float32": f"{_convert_again(source, target, 'float32', data, *force)} && {evaluate(float32)}",
         "hashes": shlex.join([*checks, "--data", str(data)]),
+        "audit": shlex.join([PROGRAM, "inspect", str(target.path), "--json"]),
     }
+
+
+def _convert_again(source: str, target: "Target", recipe: str, data: Path, *more: str) -> str:
+    output = ["--form", target.form, "-o", str(_folder_again(target)), "--data", str(data)]
+    return shlex.join([PROGRAM, "convert", source, "--recipe", recipe, *output, *more])
+
+
+def _folder_again(target: "Target") -> Path:
+    return target.path.parent / "again"
 
 
 def _row(name: str, change: "Change") -> tuple[str, str, str, str, str]:

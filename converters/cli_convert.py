@@ -13,6 +13,7 @@ from nasfpn_lite.cli.output import print_json, print_table
 from nasfpn_lite.converters.cli_auto import add_auto_argument, check_auto, run_auto
 from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_judged, reproducing_commands
 from nasfpn_lite.converters.cli_eval import show_progress
+from nasfpn_lite.converters.progress import shown
 from nasfpn_lite.converters.recipes import CONVERTIBLE, SELECTIVE, get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.variants import VARIANTS
@@ -46,13 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="DIR", type=Path, help="photos to calibrate with, and to score (default: the run's own)"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
+    parser.add_argument(
+        "--few-images", action="store_true", help="calibrate with fewer than 100 photos, at the price of accuracy"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files; implies --few-images")
     add_budget_arguments(parser)
     add_auto_argument(parser)
     add_variant_options(parser)
     add_json_argument(parser)
 
 
+@shown()
 def run(args: argparse.Namespace) -> int:
     """Converts and prints what was made."""
     from nasfpn_lite.converters.certificate import certificate_path
@@ -125,7 +130,9 @@ def _load_run(args: argparse.Namespace, *, needs_calibration: bool) -> "tuple[So
         return source, None
     data = args.data or find_training_data(run.recipe, "int8 needs photos to calibrate with")
     split = load_split(data, "train", categories=run.categories, seed=int(run.recipe.get("seed", 0)))
-    return source, load_calibration(split, run.spec, source=f"{data.resolve().name}/train", force=args.force)
+    return source, load_calibration(
+        split, run.spec, source=f"{data.resolve().name}/train", force=args.force or args.few_images
+    )
 
 
 def _convert_within(

@@ -17,15 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan."""
-    from nasfpn_lite.converters.qat_plan import plan_quantization
-    from nasfpn_lite.detector import build_detector
-    from nasfpn_lite.folding import unshare
     from nasfpn_lite.runs import load_run
 
     folder = Path(args.qat)
     if folder.is_dir() and (args.size or args.classes or args.genotype):
         raise UserError("--size, --classes and --genotype change a variant; a trained run keeps what it has")
     spec = load_run(folder).spec if folder.is_dir() else spec_from_args(args, variant=args.qat)
+    # Keras takes seconds to come: mistakes in the command are told before.
+    from nasfpn_lite.converters.qat_plan import plan_quantization
+    from nasfpn_lite.detector import build_detector
+    from nasfpn_lite.folding import unshare
+
     plan = plan_quantization(build_detector(unshare(spec, {})[0], folded=True))
     if args.json:
         print_json({"layers": [layer.to_dict() for layer in plan]})

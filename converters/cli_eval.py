@@ -1,14 +1,18 @@
 """`nasfpn-lite eval`: COCO AP of a run or a .tflite file."""
 
 import argparse
+import hashlib
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasfpn_lite.cli.common import add_json_argument, positive_int, seed_number
 from nasfpn_lite.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from nasfpn_lite.data.records import Split
 
 logger = logging.getLogger(__name__)
 
@@ -29,23 +33,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints."""
-    from nasfpn_lite.converters.load_detector import find_seed, load_detector
-    from nasfpn_lite.data.coco import find_splits, load_split
+    from nasfpn_lite.converters.load_detector import load_detector
     from nasfpn_lite.evaluate import evaluate
 
-    seed = find_seed(args.model) if args.seed is None else args.seed
-    one_file = seed is None and find_splits(args.data).get(args.split, args.data).name == "instances.json"
-    if one_file and args.model.exists():
-        logger.warning("%s does not know its training seed: instances.json is divided with seed 0", args.model)
-    split = load_split(args.data, args.split, seed=seed or 0)
+    split = load_split_for(args.model, args.data, args.split, seed=args.seed)
     detector = load_detector(args.model, threads=args.threads)
     result = evaluate(detector, split, progress=show_progress if sys.stderr.isatty() else None)
     figures = {"model": str(args.model), "data": str(args.data), "split": args.split, **result.to_dict()}
+    if args.model.is_file():  # what tells later which file it was
+        figures["sha256"] = hashlib.sha256(args.model.read_bytes()).hexdigest()
     if args.json:
         print_json(figures)
     else:
         _print_tables(figures)
     return 0
+
+
+def load_split_for(model: Path, data: Path, name: str, *, seed: int | None) -> "Split":
+    """Loads a split; one instances.json is divided as in the model's training unless a seed is given.
+
+    Raises:
+        UserError: There is no such split, or its files have errors.
+    """
+    from nasfpn_lite.converters.load_detector import find_seed
+    from nasfpn_lite.data.coco import find_splits, load_split
+
+    seed = find_seed(model) if seed is None else seed
+    one_file = seed is None and find_splits(data).get(name, data).name == "instances.json"
+    if one_file and model.exists():
+        logger.warning("%s does not know its training seed: instances.json is divided with seed 0", model)
+    return load_split(data, name, seed=seed or 0)
 
 
 def show_progress(done: int, total: int) -> None:

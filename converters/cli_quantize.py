@@ -1,4 +1,8 @@
-"""Quantization-aware training of a run: train on int8 grids, then make the .tflite files."""
+"""Quantization-aware training of a run: train on int8 grids, then make the .tflite files.
+
+Batch normalizations are folded into convolutions before the first step, so their statistics are frozen throughout. The
+training does not start if the network on its grids is far worse than in float.
+"""
 
 import argparse
 import dataclasses
@@ -12,7 +16,14 @@ from typing import TYPE_CHECKING
 from nasfpn_lite.cli import PROGRAM
 from nasfpn_lite.cli.common import add_json_argument, positive_int, seed_number
 from nasfpn_lite.cli.output import print_json, print_table
-from nasfpn_lite.converters.cli_budget import add_budget_arguments, budget_from_args, print_comparison, print_judged
+from nasfpn_lite.converters.cli_budget import (
+    add_budget_arguments,
+    budget_from_args,
+    checking_commands,
+    permission_again,
+    print_comparison,
+    print_judged,
+)
 from nasfpn_lite.converters.qat_recipe import QAT_FOLDER, QatJob, QatRecipe
 from nasfpn_lite.converters.recipes import QAT
 from nasfpn_lite.errors import UserError
@@ -20,7 +31,9 @@ from nasfpn_lite.errors import UserError
 if TYPE_CHECKING:
     from nasfpn_lite.compare import Budget
     from nasfpn_lite.converters.budget import Judged, Scoring
+    from nasfpn_lite.converters.calibration import Calibration
     from nasfpn_lite.converters.convert import Source, Target
+    from nasfpn_lite.data.records import Split
 
 _CHEAPER = "static_wi8_ai8"
 
@@ -38,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate, help="default: %(default)s")
     parser.add_argument("--seed", type=seed_number, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training of the same options")
-    parser.add_argument("--force", action="store_true", help="overwrite files, and calibrate with few images")
+    parser.add_argument("--few-images", action="store_true", help="as for `convert`")
+    parser.add_argument("--force", action="store_true", help="overwrite files; implies --few-images")
     parser.add_argument(
         "--advise", action="store_true", help=f"only tell whether {_CHEAPER} is within the budget, with no training"
     )
@@ -62,13 +76,15 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--advise compares with a budget; add --max-ap-drop, for example 0.5 points")
         return _advise(args, Source.from_run(trained), _scoring(data, args, Source.from_run(trained)), budget)
     recipe = QatRecipe(epochs=args.epochs, batch_size=args.batch_size, learning_rate=args.learning_rate)
-    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force)
+    job = QatJob(args.run.resolve(), data.resolve(), recipe, seed=args.seed, force=args.force or args.few_images)
     output = args.output or args.run / "quantized"
     name = args.run.resolve().name
     targets = [Target(QAT.name, form, output / f"{name}_{QAT.name}_{form}.tflite") for form in dict.fromkeys(args.form)]
     paths = [target.path for target in targets]
     certificates = [certificate_path(path) for path in paths]
     check_free([*paths, *(certificates if budget else [])], force=args.force)
+    if not args.resume:  # what is wrong with the photos is told now, not by the training's process
+        _load_photos(data, Source.from_run(trained), force=args.force or args.few_images)
     scoring = _scoring(data, args, Source.from_run(trained)) if budget else None
     source = train_on_grids(job, output / QAT_FOLDER, resume=args.resume)
     if budget is not None and scoring is not None:
@@ -100,47 +116,50 @@ def _convert_within(
     from nasfpn_lite.converters.budget import convert_within_budget
 
     def commands(target: "Target") -> dict[str, str]:
-        data = ["--data", str(scoring.folder)]
         options = [("epochs", args.epochs), ("batch-size", args.batch_size), ("learning-rate", args.learning_rate)]
         options += [("seed", args.seed), ("form", target.form), ("max-ap-drop", args.max_ap_drop)]
         options += [("max-class-drop", args.max_class_drop), ("budget-split", scoring.split.name)]
         chosen = [f"--{name}={value}" for name, value in options if value is not None]
-        again = ["-o", str(target.path.parent / "again")]
-        file = str(target.path)
+        where = ["--data", str(scoring.folder), "-o", str(target.path.parent / "again")]
+        force = permission_again(args)
         return {
             "file, differences and intervals": shlex.join(
-                [
-                    PROGRAM,
-                    "quantize",
-                    str(args.run),
-                    *data,
-                    *chosen,
-                    *again,
-                    *(["--force"] if args.force else []),
-                    "--json",
-                ]
+                [PROGRAM, "quantize", str(args.run), *where, *chosen, *force, "--json"]
             ),
-            "AP of this file": shlex.join(
-                [PROGRAM, "eval", file, *data, "--split", scoring.split.name, "--json"],
-            ),
-            "hashes": shlex.join(["python", "-m", "nasfpn_lite.converters.check_certificate", file, *data]),
+            **checking_commands(str(args.run), target, scoring.folder, scoring.split.name, *force),
         }
 
+    photos, calibration = _load_photos(scoring.folder, source, force=args.force or args.few_images)
     judged = []
     for target in targets:  # each form has a float32 file of its own form beside it
-        judged += convert_within_budget(source, [target], scoring, budget, commands=commands, force=True)
+        judged += convert_within_budget(
+            source,
+            [target],
+            scoring,
+            budget,
+            calibration=calibration,
+            commands=commands,
+            training=photos,
+            force=True,
+        )
     return judged
+
+
+def _load_photos(folder: Path, source: "Source", *, force: bool) -> "tuple[Split, Calibration]":
+    """Returns the photos to train on, and those of them that ranges are measured on."""
+    from nasfpn_lite.converters.calibration import load_calibration
+    from nasfpn_lite.data.coco import load_split
+
+    photos = load_split(folder, "train", categories=source.categories, seed=source.split_seed or 0)
+    return photos, load_calibration(photos, source.spec, source=f"{folder.resolve().name}/train", force=force)
 
 
 def _advise(args: argparse.Namespace, source: "Source", scoring: "Scoring", budget: "Budget") -> int:
     """Converts without training into a folder that is thrown away, and says whether that is enough."""
     from nasfpn_lite.converters.budget import convert_within_budget
-    from nasfpn_lite.converters.calibration import load_calibration
     from nasfpn_lite.converters.convert import Target
-    from nasfpn_lite.data.coco import load_split
 
-    photos = load_split(scoring.folder, "train", categories=source.categories, seed=source.split_seed or 0)
-    calibration = load_calibration(photos, source.spec, source=str(scoring.folder), force=args.force)
+    _, calibration = _load_photos(scoring.folder, source, force=args.force or args.few_images)
     with tempfile.TemporaryDirectory() as folder:
         target = Target(_CHEAPER, "raw", Path(folder) / f"{_CHEAPER}.tflite")
         judged = convert_within_budget(
@@ -158,7 +177,8 @@ def _advise(args: argparse.Namespace, source: "Source", scoring: "Scoring", budg
         )
         return 0
     print_comparison(_CHEAPER, args.run, judgement.comparison)
-    print(*judgement.violations, sep="\n")
+    for violation in judgement.violations:
+        print(violation)
     if judgement.within_budget:
         print(f"{_CHEAPER} is within the budget: no training is needed; make it with `{PROGRAM} convert`")
     else:

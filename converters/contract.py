@@ -14,8 +14,8 @@ from nasfpn_lite.converters.metadata import BOXES, FORMS, read_metadata
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.levels import shape_at
+from nasfpn_lite.pixels import PAD_VALUE, PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.postprocess import PostprocessSpec
-from nasfpn_lite.preprocess import PAD_VALUE, PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.specs import DetectorSpec
 
 SCHEMA_VERSION = 1

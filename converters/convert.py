@@ -14,6 +14,7 @@ import numpy as np
 from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, check_enough
 from nasfpn_lite.converters.metadata import FORMS
 from nasfpn_lite.converters.processes import package_environment
+from nasfpn_lite.converters.progress import open_display, read_line
 from nasfpn_lite.converters.recipes import SELECTIVE, get_recipe
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
@@ -26,6 +27,7 @@ from nasfpn_lite.weights import load_arrays, to_arrays
 _SHOWN_LINES = 12
 JOB_FILE, RESULT_FILE, WEIGHTS_FILE, IMAGES_FILE = "job.json", "result.json", "weights.npz", "images.npy"
 TRAINED_FILE, RANGES = "trained.npz", "range/"  # a quantization-aware training's result; prefix of the ranges in it
+Ranges = dict[str, tuple[float, float]]  # layer -> (min, max) of what it gives
 
 
 class ConversionError(UserError):
@@ -124,7 +126,7 @@ def convert_all(
     *,
     calibration: Calibration | None = None,
     thresholds: PostprocessSpec | None = None,
-    ranges: dict[str, tuple[float, float]] | None = None,
+    ranges: Ranges | None = None,
     force: bool = False,
 ) -> list[Converted]:
     """Makes .tflite files in one subprocess; any Keras backend may be in use here.
@@ -139,6 +141,19 @@ def convert_all(
         UserError: A file is there already, or calibration images are missing or too few.
         ConversionError: The converter failed.
     """
+    return convert_measured(source, targets, calibration, thresholds=thresholds, ranges=ranges, force=force)[0]
+
+
+def convert_measured(
+    source: Source,
+    targets: Sequence[Target],
+    calibration: Calibration | None,
+    *,
+    thresholds: PostprocessSpec | None = None,
+    ranges: Ranges | None = None,
+    force: bool = False,
+) -> tuple[list[Converted], Ranges | None]:
+    """Does what `convert_all` does; returns also the ranges, for the next conversion, if a target needed any."""
     check_free([target.path for target in targets], force=force)
     if any(get_recipe(target.recipe).needs_calibration for target in targets):
         _check_calibration(calibration, source.spec, force=force)
@@ -147,18 +162,19 @@ def convert_all(
     with tempfile.TemporaryDirectory(prefix="nasfpn-lite-convert-") as name:
         folder = Path(name)
         write_job(folder, job, source, calibration)
-        results = _run_worker(folder)
-    return [
-        Converted(t.path, t.recipe, t.form, t.path.stat().st_size, seconds)
-        for t, seconds in zip(targets, results, strict=True)
+        seconds, ranges = _run_worker(folder)
+    made = [
+        Converted(t.path, t.recipe, t.form, t.path.stat().st_size, taken)
+        for t, taken in zip(targets, seconds, strict=True)
     ]
+    return made, ranges
 
 
 def make_job(
     source: Source,
     calibration: Calibration | None,
     thresholds: PostprocessSpec | None = None,
-    ranges: dict[str, tuple[float, float]] | None = None,
+    ranges: Ranges | None = None,
 ) -> dict[str, Any]:
     """Returns what a subprocess has to know besides arrays; see `convert_all`."""
     return {
@@ -196,16 +212,18 @@ def _check_calibration(calibration: Calibration | None, spec: DetectorSpec, *, f
     if shape != expected or calibration.images.dtype != np.uint8:
         raise UserError(f"calibration images must be (n, *{expected}) uint8, got {calibration.images.shape}")
     if calibration.source != SYNTHETIC:
-        check_enough(len(calibration.images), calibration.source, force=force)
+        check_enough(len(calibration.images), calibration.source, force=force or calibration.few)
 
 
-def _run_worker(folder: Path) -> list[float]:
-    """Runs the job in a folder and returns the seconds of each target."""
-    return [float(value) for value in run_process("worker", folder, "seconds")]
+def _run_worker(folder: Path) -> tuple[list[float], Ranges | None]:
+    """Runs the job in a folder; returns the seconds of each target, and the ranges."""
+    result = run_process("worker", folder)
+    ranges = result["ranges"]
+    return result["seconds"], None if ranges is None else {layer: (low, high) for layer, (low, high) in ranges.items()}
 
 
-def run_process(module: str, folder: Path, key: str) -> Any:
-    """Runs a module of this room on a job folder in a process of its own; returns an entry of its result.
+def run_process(module: str, folder: Path) -> dict[str, Any]:
+    """Runs a module of this room on a job folder in a process of its own; returns its result.
 
     Raises:
         ConversionError: It said what is wrong, or ended without a result.
@@ -217,15 +235,31 @@ def run_process(module: str, folder: Path, key: str) -> Any:
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     command = [sys.executable, "-m", f"nasfpn_lite.converters.{module}", str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    code, said = _run(command, environment, folder / "stderr")
     result_file = folder / RESULT_FILE
     result = json.loads(result_file.read_text(encoding="utf-8")) if result_file.is_file() else {}
     if "error" in result:
         raise ConversionError(result["error"])
-    if done.returncode != 0 or key not in result:
-        lines = [line for line in done.stderr.splitlines() if line.strip()][-_SHOWN_LINES:]
+    if code != 0 or not result:
+        lines = [line for line in said.splitlines() if line.strip()][-_SHOWN_LINES:]
         raise ConversionError(
-            f"the converter ended with exit code {done.returncode} and no result; the end of what it said:\n"
-            + "\n".join(lines)
+            f"the converter ended with exit code {code} and no result; the end of what it said:\n" + "\n".join(lines)
         )
-    return result[key]
+    return result
+
+
+def _run(command: Sequence[str], environment: dict[str, str], stderr: Path) -> tuple[int, str]:
+    """Runs a process that tells how far it is; returns its exit code and what it wrote to stderr."""
+    # stderr goes to a file: a pipe that nobody reads meanwhile would fill and stop the process.
+    with open_display() as report, stderr.open("wb") as said:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, errors="replace")
+        with process:
+            try:
+                for line in process.stdout or ():
+                    step = read_line(line)
+                    if step is not None:
+                        report(*step)
+            except BaseException:  # Ctrl-C too: nobody would read what it makes
+                process.kill()
+                raise
+    return process.returncode, stderr.read_text(encoding="utf-8", errors="replace")

@@ -1,5 +1,6 @@
 """A .tflite as an object tree: reading, changing, writing it back."""
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
+from nasfpn_lite.errors import UserError
 
 _ALIGNMENT = 16  # bytes; the schema asks for it, and Python's generated writer forgets it
 _INT8_TO_UINT8 = 128
@@ -29,6 +31,18 @@ def op_name(model: Any, operator: Any) -> str:
     return str(_OP_NAMES.get(number, f"BUILTIN_{number}"))
 
 
+def parse_model(content: bytes) -> Any:
+    """Reads a .tflite into the schema's `ModelT`.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        return schema.ModelT.InitFromPackedBuf(content, 0)
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"a damaged .tflite file: {error}; convert or download it again") from error
+
+
 class _AlignedBuilder(flatbuffers.Builder):
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
@@ -38,7 +52,13 @@ class Graph:
     """A model with one subgraph. `model` and `main` are the schema's objects; helpers add tensors and operators."""
 
     def __init__(self, content: bytes) -> None:
-        self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        """Reads a .tflite.
+
+        Raises:
+            UserError: It is damaged.
+            ValueError: It has another number of subgraphs.
+        """
+        self.model = parse_model(content)
         if len(self.model.subgraphs) != 1:
             raise ValueError(f"expected a model with one subgraph, got {len(self.model.subgraphs)}")
         self.main = self.model.subgraphs[0]

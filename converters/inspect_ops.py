@@ -1,13 +1,10 @@
 """What a .tflite file computes, read from its flatbuffer without running it."""
 
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
-
-from nasfpn_lite.converters.flatbuffer import op_name
+from nasfpn_lite.converters.flatbuffer import op_name, parse_model
 from nasfpn_lite.converters.metadata import FILE_IDENTIFIER
 from nasfpn_lite.errors import UserError
 
@@ -44,9 +41,9 @@ def read_model(path: Path) -> Any:
     if data[4:8] != FILE_IDENTIFIER:
         raise UserError(f"{path} is no .tflite file: expected the identifier TFL3 at byte 4, got {data[4:8]!r}")
     try:
-        return schema.ModelT.InitFromPackedBuf(data, 0)
-    except (struct.error, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is a damaged .tflite file: {error}; convert or download it again") from error
+        return parse_model(data)
+    except UserError as error:
+        raise UserError(f"{path} is {error}") from error
 
 
 def multiply_adds(tensors: Any, operator: Any, name: str) -> int:

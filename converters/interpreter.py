@@ -38,6 +38,11 @@ class Tensor:
     scale: float
     zero_point: int
 
+    @property
+    def size_bytes(self) -> int:
+        """Returns the size of its values."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Turns real values into the tensor's own type; out of range is held at the ends, ties go up."""
         if self.scale == 0.0:
@@ -83,14 +88,17 @@ def signature_tensors(interpreter: Any, signature: str = SIGNATURE) -> tuple[dic
     """Returns inputs and outputs by their names in a signature: the order inside the file plays no part.
 
     Raises:
-        UserError: The model has no such signature.
+        UserError: The model has no such signature, or a damaged one.
     """
     names = list(interpreter.get_signature_list())
     if signature not in names:
         raise UserError(f"expected a model with the signature {signature!r}, got {names or 'none'}")
     runner = interpreter.get_signature_runner(signature)
-    inputs = {name: _tensor(name, detail) for name, detail in runner.get_input_details().items()}
-    outputs = {name: _tensor(name, detail) for name, detail in runner.get_output_details().items()}
+    try:
+        inputs = {name: _tensor(name, detail) for name, detail in runner.get_input_details().items()}
+        outputs = {name: _tensor(name, detail) for name, detail in runner.get_output_details().items()}
+    except ValueError as error:  # it points to tensors that are not there
+        raise UserError(f"the signature {signature!r} is damaged: {error}; convert the file again") from error
     return inputs, outputs
 
 

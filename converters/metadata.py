@@ -8,8 +8,8 @@ from typing import Any
 from nasfpn_lite.converters.recipes import ALL_RECIPES
 from nasfpn_lite.data.records import Category, category_dicts
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.pixels import PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.postprocess import PostprocessSpec
-from nasfpn_lite.preprocess import PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.specs import DetectorSpec
 
 ENTRY = "nasfpn_lite"

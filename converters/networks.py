@@ -2,18 +2,21 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nasfpn_lite.converters import progress
 from nasfpn_lite.converters.calibration import as_batches, make_synthetic_calibration
 from nasfpn_lite.converters.convert import IMAGES_FILE, RANGES, TRAINED_FILE, WEIGHTS_FILE
+from nasfpn_lite.converters.qat_plan import LayerPlan, plan_quantization
 from nasfpn_lite.converters.recipes import Recipe
 from nasfpn_lite.data.records import Category
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.graph import Call, trace
+from nasfpn_lite.graph import Call, run_layers, trace
 from nasfpn_lite.postprocess import PostprocessSpec
 from nasfpn_lite.specs import DetectorSpec
 
@@ -56,12 +59,14 @@ class Job:
 class Networks:
     """Builds what is exported: model, folded network and ranges are made once for all targets that need them."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, begin: Callable[..., None] = lambda name, done=0, total=0: None) -> None:
+        """Takes also what is to be told of the steps of `progress.plan_steps`."""
         self.job = job
-        self.ranges = job.ranges
+        self.begin = begin
 
     @functools.cached_property
     def model(self) -> Any:
+        self.begin(progress.NETWORK)
         return _build_model(self.job)
 
     @functools.cached_property
@@ -69,7 +74,27 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model)))
+        return _build_folded(*folded_detector(self.job.spec, to_arrays(self.model), self.model))
+
+    @functools.cached_property
+    def plan(self) -> tuple[LayerPlan, ...]:
+        return plan_quantization(self.folded)
+
+    @functools.cached_property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the folded network's activations, measured unless the job brings them."""
+        from nasfpn_lite.converters.ranges import measure_ranges
+
+        if self.job.ranges is not None:
+            return self.job.ranges
+        if self.job.images is None:
+            raise UserError("integer activations need calibration images")
+        report = functools.partial(self.begin, progress.RANGES)
+        return measure_ranges(self.folded, self.plan, as_batches(self.job.images), report)
+
+    def known_ranges(self) -> dict[str, tuple[float, float]] | None:
+        """Returns the ranges if something has needed them."""
+        return vars(self).get("ranges", self.job.ranges)
 
     def build(self, recipe: Recipe, stages: tuple[str, ...]) -> tuple[Any, tuple[Call, ...]]:
         """Returns a network, and its convolutions that are to stay in float."""
@@ -78,21 +103,17 @@ class Networks:
         if not recipe.on_grids:
             return self._unshare_predictors(), ()
         from nasfpn_lite.converters.float_stages import layers_of
-        from nasfpn_lite.converters.qat_plan import plan_quantization
-        from nasfpn_lite.converters.ranges import measure_ranges, put_on_grids
+        from nasfpn_lite.converters.ranges import put_on_grids
 
         if recipe.trained:
-            folded, ranges = _load_trained(self.job, recipe)
+            if self.job.trained is None:
+                raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
+            folded, ranges = load_trained(self.job.spec, self.job.trained)
             return put_on_grids(folded, plan_quantization(folded), ranges), ()
-        plan = plan_quantization(self.folded)
-        kept = layers_of(plan, stages)  # names a mistake before any work
-        if self.ranges is None:
-            if self.job.images is None:
-                raise UserError(f"{recipe.name} needs calibration images")
-            self.ranges = measure_ranges(self.folded, plan, as_batches(self.job.images))
-        weighted = {layer.name for layer in plan if layer.weights and layer.name in kept}
+        kept = layers_of(self.plan, stages)  # names a mistake before any work
+        weighted = {layer.name for layer in self.plan if layer.weights and layer.name in kept}
         calls = tuple(call for call in trace(self.folded) if call.name in weighted)
-        return put_on_grids(self.folded, plan, self.ranges, kept), calls
+        return put_on_grids(self.folded, self.plan, self.ranges, kept), calls
 
     def _unshare_predictors(self) -> Any:
         """Returns the folded network with a predictor for each level.
@@ -104,7 +125,7 @@ class Networks:
         from nasfpn_lite.folding import folded_detector
         from nasfpn_lite.weights import to_arrays
 
-        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model))
+        spec, arrays = folded_detector(self.job.spec, to_arrays(self.model), self.model)
         if not spec.head.shared_predictors:
             return self.folded
         unshared = {}
@@ -119,16 +140,18 @@ class Networks:
         return _build_folded(replace(spec, head=replace(spec.head, shared_predictors=False)), unshared)
 
 
-def _load_trained(job: Job, recipe: Recipe) -> tuple[Any, dict[str, tuple[float, float]]]:
-    """Returns the folded network of a training on int8 grids, and the ranges that it ended with."""
+def load_trained(spec: DetectorSpec, path: Path) -> tuple[Any, dict[str, tuple[float, float]]]:
+    """Returns the folded network of a training on int8 grids, in float, and the ranges that it ended with.
+
+    Args:
+        spec: Of the run that was trained further.
+    """
     from nasfpn_lite.folding import unshare
     from nasfpn_lite.weights import load_arrays
 
-    if job.trained is None:
-        raise UserError(f"{recipe.name} needs a network trained for it; `nasfpn-lite quantize` makes one")
-    arrays = load_arrays(job.trained)
+    arrays = load_arrays(path)
     ranges = {key[len(RANGES) :]: tuple(arrays.pop(key).tolist()) for key in list(arrays) if key.startswith(RANGES)}
-    return _build_folded(unshare(job.spec, {})[0], arrays), ranges
+    return _build_folded(unshare(spec, {})[0], arrays), ranges
 
 
 def _build_folded(spec: DetectorSpec, arrays: dict[str, np.ndarray]) -> Any:
@@ -154,5 +177,5 @@ def _build_model(job: Job) -> Any:
     # Fresh statistics would let the signal die out over a hundred layers, down to ranges that no int8 scale can hold.
     model = build_detector(job.spec, bn_momentum=0.0)
     images = make_synthetic_calibration(job.spec).images
-    model(np.concatenate(as_batches(images)), training=True)
+    run_layers(model, keras.ops.convert_to_tensor(np.concatenate(as_batches(images))), training=True)
     return model

@@ -10,9 +10,10 @@ import numpy as np
 
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
-from nasfpn_lite.converters.metadata import read_metadata
-from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, list_stages
+from nasfpn_lite.converters.metadata import Metadata, read_metadata
+from nasfpn_lite.converters.parity_stages import Stage, find_sources, find_tensors, layer_of, list_stages
 from nasfpn_lite.converters.parity_tolerances import tolerance_db
+from nasfpn_lite.converters.qat_recipe import QAT_FOLDER, TRAINED_FILE
 from nasfpn_lite.converters.recipes import get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
@@ -112,19 +113,33 @@ def measure_parity(source: Any, tflite_path: Path, images: np.ndarray) -> Parity
     """Measures how far a .tflite is from the Keras model it was made of.
 
     Args:
-        source: A `Run`, or a model of `build_detector`.
+        source: A `Run`, or a model of `build_detector`. Of a file that was trained on int8 grids the reference is what
+            that training ended with, in float: its drift is the quantization's alone.
         images: (n, H, W, 3) uint8 RGB, already fitted to the network's size.
 
     Raises:
         UserError: The file is none of ours, or was made of another detector.
     """
-    spec = read_metadata(_read(tflite_path)).spec
+    _, metadata, _ = _open(tflite_path)
+    spec = metadata.spec
     if isinstance(source, Run):
         if source.spec != spec:
             raise UserError(f"expected a file made of {source.folder}, but {tflite_path} holds another detector")
-        source = source.build_model()
+        source = _build_reference(source, metadata.recipe, tflite_path)
     names = [stage.name for stage in list_stages(spec)]
     return compare(keras_activations(source, names, images), tflite_path, images)
+
+
+def _build_reference(run: Run, recipe: str, tflite_path: Path) -> Any:
+    """Builds the float network of a file: the run's own, or what a training on int8 grids made of it."""
+    if not get_recipe(recipe).trained:
+        return run.build_model()
+    from nasfpn_lite.converters.networks import load_trained
+
+    trained = tflite_path.parent / QAT_FOLDER / TRAINED_FILE
+    if not trained.is_file():
+        raise UserError(f"expected the weights of {tflite_path} in {trained}; leave it where `quantize` wrote it")
+    return load_trained(run.spec, trained)[0]
 
 
 def keras_activations(model: Any, names: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
@@ -135,7 +150,8 @@ def keras_activations(model: Any, names: Sequence[str], images: np.ndarray) -> d
     """
     import keras
 
-    parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    present = {layer.name for layer in model.layers}
+    parts = keras.Model(model.input, [model.get_layer(layer_of(name, present)).output for name in names])
     inputs = normalise(images)
     # One at a time: the early layers of many images would fill the memory.
     rows = [[keras.ops.convert_to_numpy(x) for x in parts(image[None], training=False)] for image in inputs]
@@ -153,15 +169,10 @@ def compare(reference: dict[str, np.ndarray], tflite_path: Path, images: np.ndar
         UserError: The file is none of ours.
         ValueError: The reference lacks a stage or is of another number of images.
     """
-    content = _read(tflite_path)
-    try:
-        metadata = read_metadata(content)
-    except UserError as error:
-        raise UserError(f"{tflite_path}: {error}") from error
+    content, metadata, graph = _open(tflite_path)
     stages = list_stages(metadata.spec)
     _check_reference(reference, stages, len(images))
     shapes = {name: values.shape[1:] for name, values in reference.items()}
-    graph = Graph(content)
     folded = get_recipe(metadata.recipe).integer_activations
     places = find_tensors(graph, [stage.name for stage in stages], shapes, folded=folded)
     measured = _measure(content, places, reference, images)
@@ -220,8 +231,11 @@ def _check_reference(reference: dict[str, np.ndarray], stages: Sequence[Stage], 
             raise ValueError(f"expected {images} images at {stage.name}, got {len(reference[stage.name])}")
 
 
-def _read(path: Path) -> bytes:
+def _open(path: Path) -> tuple[bytes, Metadata, Graph]:
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
+        return content, read_metadata(content), Graph(content)
     except OSError as error:
         raise UserError(f"expected a .tflite file, but cannot read {path}: {error.strerror}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

@@ -1,13 +1,12 @@
 """The stages at which a .tflite is held against its reference: names, words and where they are in the file."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nasfpn_lite.converters.flatbuffer import Graph
-from nasfpn_lite.converters.qat_plan import GRID
-from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
+from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT, GRID
 from nasfpn_lite.levels import level_name
 from nasfpn_lite.specs import BackboneSpec, DetectorSpec
 
@@ -115,7 +114,7 @@ def _head(spec: DetectorSpec) -> Iterator[Stage]:
 
 
 def find_tensors(
-    graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int, ...]], *, folded: bool = False
+    graph: Graph, names: Sequence[str], shapes: dict[str, tuple[int, ...]] | None, *, folded: bool = False
 ) -> dict[str, int]:
     """Returns layer name -> index of the tensor that holds the layer's output; layers not in the file are left out.
 
@@ -125,17 +124,23 @@ def find_tensors(
 
     Args:
         folded: Batch norms were folded before the conversion: their values are their convolutions'.
-        shapes: Layer name -> shape without the batch; tensors of another shape (folded weights) are passed over.
+        shapes: Layer name -> shape without the batch; tensors of another shape (folded weights) are passed over. None
+            where they are not known: then any shape will do.
     """
     wanted = {alias: name for name in names for alias in _aliases(name, folded=folded)}
     found: dict[str, int] = {}
     for operator in graph.main.operators:
         for index in operator.outputs:
             name = _layer_of(graph.main.tensors[index], wanted)
-            if name is not None and _shape(graph.main.tensors[index]) == (1, *shapes[name]):
+            if name is not None and (shapes is None or _shape(graph.main.tensors[index]) == (1, *shapes[name])):
                 found[name] = int(index)
     found |= {name: index for name, index in graph.outputs().items() if name in names}
     return {name: found[name] for name in names if name in found}
+
+
+def layer_of(name: str, present: Collection[str]) -> str:
+    """Returns the layer of a Keras model that gives a stage: in a folded one the convolution, not its batch norm."""
+    return next((alias for alias in _aliases(name, folded=True) if alias in present), name)
 
 
 def find_sources(graph: Graph, places: dict[str, int]) -> dict[str, tuple[str, ...]]:

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nasfpn_lite.graph import Call, trace
+from nasfpn_lite.layer_names import GRID as GRID  # for whoever puts layers on their grids
 
 Output = Literal["learned", "fixed", "fused", "source"]
 
 _WEIGHTED = ("Conv2D", "DepthwiseConv2D")
 _COMPUTING = (*_WEIGHTED, "Add", "Multiply", "ReLU", "Concatenate")
 _MOVING = ("MaxPooling2D", "UpSampling2D", "ZeroPadding2D", "Reshape")  # they pick or copy values
-GRID = "_grid"  # ends the name of what rounds a layer's output
 SIGMOID_RANGE = (0.0, 255 / 256)  # the grid that TFLite's int8 LOGISTIC demands: scale 1/256, zero point -128
 
 _EXPLANATIONS: dict[Output, str] = {

@@ -7,6 +7,7 @@ from typing import Any
 from nasfpn_lite.errors import UserError
 
 QAT_FOLDER = "qat"  # inside the output folder: what an interrupted training goes on from
+_CHANCE_AP = 0.02  # networks that find next to nothing differ by as much
 JOB_FILE, TRAINED_FILE, ERROR_FILE = "job.json", "trained.npz", "error.json"
 
 
@@ -14,12 +15,13 @@ JOB_FILE, TRAINED_FILE, ERROR_FILE = "job.json", "trained.npz", "error.json"
 class QatRecipe:
     """A short training on int8 grids, from converged weights.
 
-    Batch norms are folded before the first step, so their statistics are frozen throughout.
+    The schedule of batch normalization: frozen from the first step to the last, for it is folded into the convolutions
+    before. So the weights that are trained are those that the file holds.
 
     Attributes:
         learning_rate: Peak for Adam; a cosine takes it to zero.
         max_start_drop: AP, 0..1, that the network on its measured grids may lie below float before the first step;
-            beyond it something is wrong that training would only hide.
+            beyond it, or beyond half of float's, something is wrong that training would only hide.
     """
 
     epochs: int = 10
@@ -33,6 +35,19 @@ class QatRecipe:
         for name in ("epochs", "batch_size", "learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def check_start(self, float_ap: float, grid_ap: float) -> None:
+        """Refuses to train a network that its grids have broken; both AP are 0..1.
+
+        Raises:
+            UserError: It is too far below float.
+        """
+        allowed = min(self.max_start_drop, max(float_ap / 2, _CHANCE_AP))
+        if float_ap - grid_ap > allowed:
+            raise UserError(
+                f"on int8 grids the network has AP {grid_ap:.3f} before the first step, {float_ap:.3f} in float; more "
+                f"than {allowed:.3f} apart means wrong calibration photos or preprocessing, not lack of training"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Ranges of activations, measured on photos: the ends of each tensor's int8 grid."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.converters.selective import Mark
+from nasfpn_lite.graph import rewire
 from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
-from nasfpn_lite.weights import set_arrays, to_arrays
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -24,7 +24,12 @@ _SEARCHED_IMAGES = 32  # for the share to keep; the extremes come from all image
 _SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
 
-def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.ndarray]) -> Ranges:
+def measure_ranges(
+    model: Any,
+    plan: Sequence[LayerPlan],
+    images: Sequence[np.ndarray],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Ranges:
     """Measures the range of every output that has a grid of its own.
 
     Of the extremes over all images it keeps the share whose grid has the least squared error. On the same detector
@@ -34,36 +39,34 @@ def measure_ranges(model: Any, plan: Sequence[LayerPlan], images: Sequence[np.nd
         model: A folded detector of Keras 3 on TensorFlow.
         plan: Of that model.
         images: Network inputs, (1, H, W, 3) float32 each.
+        report: Takes how many passes of an image are done, and how many there are.
 
     Returns:
         Layer name -> (min, max), min <= 0 <= max.
     """
     probe, names = _tap(model, {layer.name for layer in plan if layer.output == "learned"})
-    batches = [np.concatenate(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
+    batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
+    searched = batches[: max(1, _SEARCHED_IMAGES // _BATCH)]
+    passes = np.cumsum([len(batch) for batch in (*batches, *searched)]).tolist()
 
-    # Three graphs instead of one: tracing all shares of all outputs in one graph takes longer than all the arithmetic.
-    @tf.function(reduce_retracing=True)
-    def run(batch: Any) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], autograph=False)
+    def probe_batch(batch: Any) -> Any:
         return probe(on_grid(batch), training=False)
 
-    @tf.function(reduce_retracing=True)
-    def extremes(outputs: Any) -> Any:
-        return tf.stack([(tf.reduce_min(x), tf.reduce_max(x)) for x in outputs])
+    def run(batch: Sequence[np.ndarray]) -> Any:
+        report(next(progress), passes[-1])
+        return probe_batch(np.concatenate(batch))
 
-    seen = np.stack([extremes(run(batch)).numpy() for batch in batches])
+    progress = iter([0, *passes])
+
+    seen = np.stack([_extremes(run(batch)).numpy() for batch in batches])
     lowest, highest = np.minimum(seen[:, :, 0].min(axis=0), 0.0), np.maximum(seen[:, :, 1].max(axis=0), 0.0)
     highest = np.where(highest > lowest, highest, 1.0)  # zero on every photo: any grid holds zero
 
-    @tf.function(reduce_retracing=True)
-    def squared_errors(outputs: Any, low: Any, high: Any) -> Any:
-        ends = zip(outputs, tf.unstack(low), tf.unstack(high), strict=True)
-        return tf.stack([tf.reduce_sum(tf.square(x - _snap(x, *end))) for x, *end in ends])
-
-    def compare_shares(batch: np.ndarray) -> np.ndarray:
+    def compare_shares(batch: Sequence[np.ndarray]) -> np.ndarray:
         outputs = run(batch)
-        return np.stack([squared_errors(outputs, lowest * share, highest * share).numpy() for share in _SHARES], axis=1)
+        return np.stack([_half_errors(outputs, lowest * share, highest * share).numpy() for share in _SHARES], axis=1)
 
-    searched = batches[: max(1, _SEARCHED_IMAGES // _BATCH)]
     shares = np.array(_SHARES)[np.sum([compare_shares(batch) for batch in searched], axis=0).argmin(axis=1)]
     ranges: Ranges = {}
     for name, low, high in zip(names, lowest * shares, highest * shares, strict=True):
@@ -81,7 +84,7 @@ def on_grid(images: Any) -> Any:
 def put_on_grids(
     model: Any, plan: Sequence[LayerPlan], ranges: Mapping[str, tuple[float, float]], kept: Collection[str] = ()
 ) -> Any:
-    """Returns a copy of a folded detector that rounds its input and activations to their grids.
+    """Returns a folded detector, its layers shared, that rounds its input and activations to their grids.
 
     TensorFlow's converter turns it into int8 without calibration images, with exactly these ranges; weights it puts on
     symmetric grids per output channel.
@@ -90,9 +93,7 @@ def put_on_grids(
         kept: Layers that are to be computed in float. What they hand to others is rounded, with a mark before the grid
             that `selective.remove_marks` takes out of the file; an output of theirs is not rounded.
     """
-    copy = keras.models.clone_model(model, call_function=_Placing(plan, ranges, frozenset(kept)).call)
-    set_arrays(copy, to_arrays(model))  # by name: the copy may hold its layers in another order
-    return copy
+    return rewire(model, _Placing(plan, ranges, frozenset(kept)).call)
 
 
 class _Placing:
@@ -137,7 +138,7 @@ class _Placing:
 
 
 def _tap(model: Any, names: set[str]) -> tuple[Any, list[str]]:
-    """Returns a copy of the model that gives every output of the named layers, and the name of each output."""
+    """Returns a model of the same layers that gives every output of the named layers, and the name of each output."""
     outputs: list[tuple[str, Any]] = []
 
     def call(layer: Any, x: Any, **kwargs: Any) -> Any:
@@ -146,9 +147,25 @@ def _tap(model: Any, names: set[str]) -> tuple[Any, list[str]]:
             outputs.append((layer.name, output))
         return output
 
-    copy = keras.models.clone_model(model, call_function=call)
-    set_arrays(copy, to_arrays(model))  # by name: the copy may hold its layers in another order
+    copy = rewire(model, call)
     return keras.Model(copy.input, [output for _, output in outputs]), [name for name, _ in outputs]
+
+
+# Graphs apart from the network's, and of bare operators: hundreds of outputs take longer to trace than to reduce.
+@tf.function(reduce_retracing=True, autograph=False)
+def _extremes(outputs: Any) -> Any:
+    """Returns the smallest and the largest value of each output, (outputs, 2)."""
+    axes = {rank: list(range(rank)) for rank in {x.shape.rank for x in outputs}}
+    ends = [[end(input=x, axis=axes[x.shape.rank]) for x in outputs] for end in (tf.raw_ops.Min, tf.raw_ops.Max)]
+    return tf.stack([tf.stack(end) for end in ends], axis=1)
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _half_errors(outputs: Any, low: Any, high: Any) -> Any:
+    """Returns half the squared error that each output's rounding to its grid makes, (outputs,)."""
+    raw, ends = tf.raw_ops, zip(outputs, tf.unstack(low), tf.unstack(high), strict=True)
+    rounded = [raw.FakeQuantWithMinMaxVars(inputs=x, min=low, max=high, num_bits=BITS) for x, low, high in ends]
+    return tf.stack([raw.L2Loss(t=raw.Sub(x=x, y=y)) for x, y in zip(outputs, rounded, strict=True)])
 
 
 def _snap(x: Any, low: Any, high: Any) -> Any:
@@ -165,3 +182,7 @@ class OnGrid(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         """Returns values on the grid; what lies beyond an end goes to it."""
         return _snap(x, self.low, self.high)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the input's shape; without this Keras would trace the call to learn it."""
+        return input_shape

@@ -28,6 +28,10 @@ class Mark(keras.layers.Layer):
         """Returns what `remove_marks` undoes."""
         return tf.sin(x)
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the input's shape; without this Keras would trace the call to learn it."""
+        return input_shape
+
 
 def remove_marks(graph: Graph) -> int:
     """Takes the marks out: what reads one reads its source then. Returns their number."""

@@ -11,6 +11,8 @@ import tensorflow as tf
 from nasfpn_lite.converters.float_stages import group_stages, stage_of
 from nasfpn_lite.converters.qat_plan import GRID, SIGMOID_RANGE, LayerPlan
 from nasfpn_lite.converters.ranges import OnGrid, Ranges, on_grid
+from nasfpn_lite.cost import multiply_adds
+from nasfpn_lite.graph import trace
 from nasfpn_lite.head import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.weights import set_arrays, to_arrays
 
@@ -158,10 +160,8 @@ def _both_kernels(layer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _multiply_adds(model: Any, plan: Sequence[LayerPlan]) -> dict[str, int]:
-    costs: dict[str, int] = {}
-    for entry in (layer for layer in plan if layer.weights):
-        layer = model.get_layer(entry.name)
-        per_place = int(np.prod(layer.kernel.shape))
-        places = sum(int(np.prod(node.output_tensors[0].shape[1:3])) for node in layer._inbound_nodes)
-        costs[stage_of(entry.name)] = costs.get(stage_of(entry.name), 0) + per_place * places
+    weighted, costs = {layer.name for layer in plan if layer.weights}, dict[str, int]()
+    for call in trace(model):
+        if call.name in weighted:
+            costs[stage_of(call.name)] = costs.get(stage_of(call.name), 0) + multiply_adds(call)
     return costs

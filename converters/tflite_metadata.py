@@ -11,7 +11,7 @@ from typing import Any
 import flatbuffers
 
 from nasfpn_lite import __version__
-from nasfpn_lite.preprocess import PIXEL_OFFSET, PIXEL_SCALE
+from nasfpn_lite.pixels import PIXEL_OFFSET, PIXEL_SCALE
 
 ENTRY = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"

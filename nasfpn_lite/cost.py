@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from nasfpn_lite.graph import Call, trace
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -26,22 +28,13 @@ def count_cost(model: Any) -> Cost:
     that tensorflow/tpu's MODEL_ZOO publishes) and leaves batch norm, additions and resampling out.
     """
     params = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    return Cost(params=params, flops=2 * sum(_multiply_adds(layer) for layer in model.layers))
+    return Cost(params=params, flops=2 * sum(multiply_adds(call) for call in trace(model)))
 
 
-def _multiply_adds(layer: Any) -> int:
-    kernels = [w for w in layer.weights if len(w.shape) == 4]
+def multiply_adds(call: Call) -> int:
+    """Counts one call of a layer; 0 for all but convolutions."""
+    kernels = [w for w in getattr(call.layer, "weights", ()) if len(w.shape) == 4]  # a bare operation has none
     if not kernels:
         return 0
     # A depthwise kernel (h, w, C, 1) makes C outputs from one channel each; a full one (h, w, in, out) sums over all.
-    per_location = int(np.prod(kernels[0].shape))
-    locations = 0
-    for node in layer._inbound_nodes:  # a layer shared between levels has one node per level
-        for tensor in _outputs_of(node):
-            locations += int(np.prod(tensor.shape[1:3]))
-    return per_location * locations
-
-
-def _outputs_of(node: Any) -> list[Any]:
-    outputs = node.output_tensors if hasattr(node, "output_tensors") else node.outputs
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    return int(np.prod(kernels[0].shape)) * int(np.prod(call.output_shape[:2]))

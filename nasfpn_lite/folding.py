@@ -5,6 +5,7 @@ A quantized file knows no batch norm, so quantization-aware training sees the fo
 
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 
@@ -38,15 +39,16 @@ def unshare(spec: DetectorSpec, arrays: Arrays) -> tuple[DetectorSpec, Arrays]:
     return dataclasses.replace(spec, head=dataclasses.replace(spec.head, shared_towers=False)), unshared
 
 
-def fold(spec: DetectorSpec, arrays: Arrays) -> Arrays:
+def fold(spec: DetectorSpec, arrays: Arrays, model: Any = None) -> Arrays:
     """Returns the arrays of `build_detector(spec, folded=True)` that compute what `arrays` do with `spec`.
 
     Args:
         spec: Without shared towers; see `unshare`.
+        model: Any of `build_detector(spec)`; None to build one, which takes seconds.
     """
     from nasfpn_lite.detector import build_detector
 
-    calls = trace(build_detector(spec))
+    calls = trace(model or build_detector(spec))
     folded = {key: array for key, array in arrays.items() if not key.endswith(("gamma", "beta", "mean", "variance"))}
     for call in calls:
         if call.kind != "BatchNormalization":
@@ -70,7 +72,7 @@ def fold(spec: DetectorSpec, arrays: Arrays) -> Arrays:
     return folded
 
 
-def folded_detector(spec: DetectorSpec, arrays: Arrays) -> tuple[DetectorSpec, Arrays]:
-    """Unshares and folds: returns spec and arrays for `build_detector(spec, folded=True)`."""
-    spec, arrays = unshare(spec, arrays)
-    return spec, fold(spec, arrays)
+def folded_detector(spec: DetectorSpec, arrays: Arrays, model: Any = None) -> tuple[DetectorSpec, Arrays]:
+    """Unshares and folds: returns spec and arrays for `build_detector(spec, folded=True)`; for `model` see `fold`."""
+    unshared, arrays = unshare(spec, arrays)
+    return unshared, fold(unshared, arrays, model if unshared is spec else None)

@@ -3,10 +3,8 @@
 from typing import Any
 
 from nasfpn_lite.blocks import Blocks, Conv3x3
+from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.specs import DetectorSpec
-
-BOX_OUTPUT = "box_encodings"
-CLASS_OUTPUT = "class_logits"
 
 
 def build_head(blocks: Blocks, pyramid: dict[int, Any], spec: DetectorSpec) -> dict[str, Any]:

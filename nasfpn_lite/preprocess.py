@@ -8,12 +8,8 @@ import cv2
 import numpy as np
 
 from nasfpn_lite.errors import UserError
+from nasfpn_lite.pixels import PAD_VALUE, PIXEL_OFFSET, PIXEL_SCALE
 from nasfpn_lite.specs import ResizeRule
-
-# The network sees (pixel - PIXEL_OFFSET) / PIXEL_SCALE, that is -1..1.
-PIXEL_OFFSET = 127.5
-PIXEL_SCALE = 127.5
-PAD_VALUE = 127
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is a marker unless a stuffed zero, a restart marker or a fill byte follows.

@@ -16,7 +16,10 @@ from nasfpn_lite.specs import DetectorSpec
 SPEC_FILE, CATEGORIES_FILE, RECIPE_FILE = "spec.json", "categories.json", "recipe.json"
 VERSIONS_FILE, LOG_FILE = "versions.json", "log.csv"
 WEIGHTS_FILE, CHECKPOINT_FILE, SKIPPED_FILE = "weights.npz", "checkpoint.npz", "skipped.json"
-_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "grain", "opencv-python-headless", "pycocotools", "ai-edge-litert")
+_PACKAGES = (
+    *("keras", "tensorflow", "tf_keras", "tensorflow-model-optimization", "jax", "numpy", "grain"),
+    *("opencv-python-headless", "pycocotools", "ai-edge-litert"),
+)
 
 
 @dataclass(frozen=True)

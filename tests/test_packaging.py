@@ -37,13 +37,14 @@ def packages_in_tree() -> set[str]:
 
 
 def sources_in_tree() -> set[str]:
-    """Paths that the wheel must hold: modules and backbone data of every package."""
+    """Paths that the wheel must hold: modules and data of every package, and the source of the runner for phones."""
     paths = set()
     for name in packages_in_tree():
         parts = name.split(".")
         folder = REPOSITORY.joinpath(*(parts[1:] if len(parts) > 1 and parts[1] in ROOMS else parts))
         kept = [path for path in folder.iterdir() if path.suffix in (".py", ".npz", ".txt", ".typed")]
-        paths |= {"/".join([*parts, path.name]) for path in kept}
+        kept += [path for path in folder.glob("runner/*") if path.suffix in (".c", ".h")]
+        paths |= {"/".join([*parts, *path.relative_to(folder).parts]) for path in kept}
     return paths
 
 

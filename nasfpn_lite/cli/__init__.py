@@ -32,8 +32,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "contract": ("nasfpn_lite.converters.cli_contract", "what an app must know of a .tflite file; makes its decoders"),
     "parity": ("nasfpn_lite.converters.cli_parity", "how far a .tflite is from its run, layer by layer"),
     "bench": ("nasfpn_lite.benchmarks.cli_bench", "latency and memory of .tflite files on this machine"),
+    "android": ("nasfpn_lite.android_bench.cli_android", "latency of .tflite files on phones, over adb"),
     "cost": ("nasfpn_lite.cli.cost", "parameters and FLOPs of a variant"),
-    "report": ("nasfpn_lite.benchmarks.cli_report", "write the report of a run again"),
+    "report": ("nasfpn_lite.android_bench.cli_report", "write the report of a run again, with its latency on phones"),
 }
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Options that several verbs share, worded once."""
 
 import argparse
+import math
 from pathlib import Path
 
 from nasfpn_lite.specs import DetectorSpec
@@ -14,6 +15,17 @@ def positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Reads a finite number above 0, as argparse's `type`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
 
 
 def seed_number(text: str) -> int:

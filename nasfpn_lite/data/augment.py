@@ -7,7 +7,7 @@ import numpy as np
 
 from nasfpn_lite.boxes import area, clip
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.preprocess import PAD_VALUE
+from nasfpn_lite.pixels import PAD_VALUE
 from nasfpn_lite.specs import ResizeRule
 
 MIN_VISIBLE = 0.3  # an object of which less is left is no example of its class

@@ -1,6 +1,7 @@
 """The search for the fewest float stages: the search itself, then a detector with one stage that int8 ruins."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from nasfpn_lite.converters.boundary import convert_automatically, find_smallest
 from nasfpn_lite.converters.budget import Judgement, Scoring
 from nasfpn_lite.converters.calibration import Calibration, make_synthetic_calibration
 from nasfpn_lite.converters.certificate import read_certificate
-from nasfpn_lite.converters.convert import Source, Target
+from nasfpn_lite.converters.convert import Converted, Source, Target
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.graph_view import view_graphs
 from nasfpn_lite.converters.metadata import read_metadata
@@ -108,6 +109,30 @@ def judged_by_error(monkeypatch, damaged):
 
     monkeypatch.setattr(boundary, "judge", judge)
     monkeypatch.setattr(Scoring, "detect", lambda self, detector: [])
+
+
+def test_ranges_are_measured_once(monkeypatch, damaged, tmp_path):
+    source, photos = damaged
+    ranges, given = {"act": (0.0, 1.5)}, []
+
+    def convert_measured(source, targets, calibration, *, ranges, force):
+        given.append(ranges)
+        made = [Converted(target.path, target.recipe, target.form, 1, 0.5) for target in targets]
+        return made, ranges or {"act": (0.0, 1.5)}
+
+    def run_process(module, folder):
+        given.append(json.loads((folder / "job.json").read_text())["ranges"])
+        return {"stages": [{"stage": BAD, "error_share": 1.0, "multiply_adds": 5}]}
+
+    monkeypatch.setattr(boundary, "convert_measured", convert_measured)
+    monkeypatch.setattr(boundary, "run_process", run_process)
+    plain, calibration = Target("static_wi8_ai8", "raw", tmp_path / "x.tflite"), Calibration(photos, "synthetic")
+    trials = boundary._Trials(source, plain, tmp_path, None, Budget(1.0, None), calibration, print)
+    trials._convert(())
+    trials.measure_stages()
+    trials._convert((BAD,))
+    assert given == [None, {"act": [0.0, 1.5]}, ranges]
+    assert (trials.shares, trials.costs) == ({BAD: 1.0}, {BAD: 5})
 
 
 def search(damaged, folder: Path, coco: Path, budget: float) -> tuple[boundary.Boundary, list[str]]:

@@ -236,7 +236,47 @@ def test_the_commands_of_a_certificate_can_be_typed(fake, run, tiny_coco, tmp_pa
         "AP of float32": f"nasfpn-lite convert {run} --recipe float32 --form raw -o '{out}/again' --data {tiny_coco} "
         f"--force && nasfpn-lite eval '{out}/again/run_float32_raw.tflite' --data {tiny_coco} --split val --json",
         "hashes": f"python -m nasfpn_lite.converters.check_certificate '{file}' --data {tiny_coco}",
+        "audit": f"nasfpn-lite inspect '{file}' --json",
     }
+
+
+def test_a_certificate_of_trained_grids_names_all_photos_that_it_rests_on(
+    fake, run, tiny_coco, tmp_path, monkeypatch, capsys
+):
+    from nasfpn_lite.converters.convert import Source
+    from nasfpn_lite.runs import load_run
+
+    monkeypatch.setattr(
+        "nasfpn_lite.converters.quantize.train_on_grids", lambda job, folder, resume: Source.from_run(load_run(job.run))
+    )
+    out = tmp_path / "out"
+    assert main(["quantize", str(run), "-o", str(out), "--seed", "3", "--force", *BUDGET]) == 0
+    file = out / "run_qat_wi8_ai8_raw.tflite"
+    certificate = read_certificate(file.read_bytes())
+    source = f"{tiny_coco.name}/train"
+    assert (certificate["calibration"]["images"], certificate["calibration"]["source"]) == (6, source)
+    assert (certificate["training"]["split"], certificate["training"]["images"]) == ("train", 6)
+    assert certificate["commands"] == {
+        "file, differences and intervals": f"nasfpn-lite quantize {run} --data {tiny_coco} -o {out}/again --epochs=10 "
+        "--batch-size=8 --learning-rate=0.0001 --seed=3 --form=raw --max-ap-drop=0.5 --max-class-drop=2.0 "
+        "--budget-split=test --force --json",
+        "AP of this file": f"nasfpn-lite eval {file} --data {tiny_coco} --split test --json",
+        "AP of float32": f"nasfpn-lite convert {run} --recipe float32 --form raw -o {out}/again --data {tiny_coco} "
+        f"--force && nasfpn-lite eval {out}/again/run_float32_raw.tflite --data {tiny_coco} --split test --json",
+        "hashes": f"python -m nasfpn_lite.converters.check_certificate {file} --data {tiny_coco}",
+        "audit": f"nasfpn-lite inspect {file} --json",
+    }
+    for command in certificate["commands"].values():  # they parse
+        for words in (shlex.split(part) for part in command.split(" && ")):
+            if words[0] == "nasfpn-lite":
+                verb_parser(words[1]).parse_args(words[2:])
+    assert check_certificate.main(shlex.split(certificate["commands"]["hashes"])[3:]) == 0
+    folder = shutil.copytree(tiny_coco, tmp_path / "data")
+    (folder / "instances_train.json").write_text((folder / "instances_train.json").read_text() + "\n")
+    capsys.readouterr()
+    assert check_certificate.main([str(file), "--data", str(folder)]) == 1
+    rows = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert rows == {"file": "same", "data": "same", "training": "DIFFERENT", "calibration": "same"}
 
 
 def test_int8_files_are_calibrated_as_ever(fake, run, tmp_path):
@@ -262,3 +302,7 @@ def test_real_files_of_a_real_run(run, tmp_path, capsys, monkeypatch):
         name: change["candidate"] for name, change in certificate["ap"]["per_class"].items()
     }
     assert check_certificate.main(shlex.split(certificate["commands"]["hashes"])[3:]) == 0
+    capsys.readouterr()
+    assert main(shlex.split(certificate["commands"]["audit"])[1:]) == 0
+    audit = json.loads(capsys.readouterr().out)
+    assert certificate["audit"] == {key: audit[key] for key in audit if key not in ("path", "size_bytes")}

@@ -116,3 +116,19 @@ def test_photos_in_this_very_folder_are_named(asked, run_of, tiny_coco, tmp_path
     [(_, _, calibration, _)] = asked
     assert calibration.source == f"{tiny_coco.name}/train"
     assert len(calibration.images) == 6
+
+
+def test_few_photos_are_allowed_without_overwriting(asked, run_of, tiny_coco, tmp_path, capsys):
+    run = run_of(tiny_coco)
+    options = ("--recipe", "static_wi8_ai8", "--form", "raw", "-o", tmp_path / "out")
+    assert convert(run, *options) == 2
+    assert "at least 100 images, got 6 from tiny" in (error := capsys.readouterr().err)
+    assert "--few-images" in error
+    assert convert(run, *options, "--few-images") == 0
+    [(_, _, calibration, force)] = asked
+    assert (len(calibration.images), calibration.few, force) == (6, True, False)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run_static_wi8_ai8_raw.tflite").touch()
+    assert convert(run, *options, "--few-images") == 2
+    assert "overwrite with --force" in capsys.readouterr().err
+    assert len(asked) == 1

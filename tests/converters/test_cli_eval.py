@@ -1,5 +1,6 @@
 """`nasfpn-lite eval` as a user calls it."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,19 @@ def test_json(tiny_run, tiny_coco, capsys):
     assert 0.0 <= figures["AP"] <= 1.0
     assert list(figures["per_class"]) == ["blue", "red"]
     assert (figures["split"], figures["images"], figures["objects"]) == ("val", 2, 2)
+    assert "sha256" not in figures  # of a folder
+
+
+def test_a_file_is_known_by_its_hash(tiny_run, tiny_coco, tmp_path, capsys, monkeypatch):
+    from nasfpn_lite.converters import load_detector as module
+
+    detector = module.load_detector(tiny_run, threads=1)
+    monkeypatch.setattr(module, "load_detector", lambda path, threads: detector)
+    monkeypatch.setattr(module, "find_seed", lambda path: None)
+    (tmp_path / "a.tflite").write_bytes(b"model")
+    assert main(["eval", str(tmp_path / "a.tflite"), "--data", str(tiny_coco), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["sha256"] == hashlib.sha256(b"model").hexdigest()
 
 
 def test_table(tiny_run, tiny_coco, capsys):

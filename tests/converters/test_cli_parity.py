@@ -10,7 +10,7 @@ from nasfpn_lite.cli import main
 from nasfpn_lite.converters.cli_parity import load_photos
 from nasfpn_lite.converters.convert import Source, convert
 from nasfpn_lite.converters.flatbuffer import Graph
-from nasfpn_lite.converters.parity_stages import list_stages
+from nasfpn_lite.converters.parity_stages import find_tensors, list_stages
 from nasfpn_lite.runs import WEIGHTS_FILE, load_run
 from nasfpn_lite.weights import load_arrays, save_arrays
 
@@ -40,11 +40,8 @@ def float32_file(trained_run, tmp_path_factory):
 def damaged_file(float32_file):
     """The file with the weights of the lateral projection of C4 negated."""
     graph = Graph(float32_file.read_bytes())
-    lateral = next(
-        operator
-        for operator in graph.main.operators
-        if b"/lateral_C4_1/" in graph.main.tensors[operator.outputs[0]].name.partition(b";")[0]
-    )
+    place = find_tensors(graph, ["lateral_C4"], None)["lateral_C4"]
+    lateral = next(operator for operator in graph.main.operators if place in operator.outputs)
     weights = graph.model.buffers[graph.main.tensors[lateral.inputs[1]].buffer]
     weights.data = np.frombuffer((-np.frombuffer(bytes(weights.data), np.float32)).tobytes(), np.uint8)
     path = float32_file.with_name("damaged.tflite")

@@ -1,15 +1,19 @@
 """The recipes and two forms against Keras."""
 
+import contextlib
 import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nasfpn_lite.converters.calibration import SYNTHETIC, Calibration, load_calibration, make_synthetic_calibration
-from nasfpn_lite.converters.convert import ConversionError, Source, Target, convert, convert_all
+from nasfpn_lite.converters.convert import ConversionError, Source, Target, _run, convert, convert_all
 from nasfpn_lite.converters.flatbuffer import Graph
+from nasfpn_lite.converters.processes import package_environment
+from nasfpn_lite.converters.progress import shown
 from nasfpn_lite.converters.recipes import RECIPES, get_recipe
 from nasfpn_lite.converters.tflite_detector import TFLiteDetector
 from nasfpn_lite.data.coco import load_split
@@ -100,7 +104,9 @@ def test_existing_files_are_not_overwritten(tmp_path):
 @pytest.mark.parametrize(("count", "force", "refused"), [(99, False, True), (0, True, True), (100, False, False)])
 def test_calibration_with_few_images_is_refused(monkeypatch, tmp_path, small_detector, count, force, refused):
     reached = []
-    monkeypatch.setattr("nasfpn_lite.converters.convert._run_worker", lambda folder: reached.append(folder) or [])
+    monkeypatch.setattr(
+        "nasfpn_lite.converters.convert._run_worker", lambda folder: reached.append(folder) or ([], None)
+    )
     source = Source(small_detector.spec, Source.random(small_detector.spec).categories, {})
     calibration = Calibration(small_detector.photos[:count], "photos")
     if refused:
@@ -113,6 +119,57 @@ def test_calibration_with_few_images_is_refused(monkeypatch, tmp_path, small_det
         with pytest.raises(ValueError, match="zip"):  # the stub makes nothing
             convert_all(source, [Target("static_wi8_ai8", "raw", tmp_path / "a.tflite")], calibration=calibration)
         assert len(reached) == 1
+
+
+def test_few_images_that_are_meant_overwrite_nothing(monkeypatch, tmp_path, small_detector):
+    monkeypatch.setattr("nasfpn_lite.converters.convert._run_worker", lambda folder: ([], None))
+    source = Source(small_detector.spec, Source.random(small_detector.spec).categories, {})
+    target, few = (
+        Target("static_wi8_ai8", "raw", tmp_path / "a.tflite"),
+        Calibration(small_detector.photos[:5], "photos"),
+    )
+    few = dataclasses.replace(few, few=True)
+    with pytest.raises(ValueError, match="zip"):  # the stub makes nothing
+        convert_all(source, [target], calibration=few)
+    target.path.touch()
+    with pytest.raises(UserError, match=r"a\.tflite; overwrite with --force"):
+        convert_all(source, [target], calibration=few)
+
+
+def test_a_process_tells_how_far_it_is_and_what_it_says_is_kept(tmp_path):
+    told: list[tuple[str, float]] = []
+    says = """
+from nasfpn_lite.converters.progress import Steps
+import sys
+steps = Steps({"first": 1.0, "second": 3.0})
+steps.begin("first")
+print("chatter", "x" * 100_000)
+print("y" * 100_000, file=sys.stderr)
+steps.begin("second", 1, 3)
+sys.exit(7)
+"""
+    with shown(lambda: contextlib.nullcontext(lambda text, share: told.append((text, share)))):
+        code, said = _run([sys.executable, "-c", says], package_environment(), tmp_path / "stderr")
+    assert (code, len(said)) == (7, 100_001)
+    assert told == [("first", 0.0), ("second, 1 of 3 images", 0.5)]
+
+
+def test_an_interrupted_wait_leaves_no_process(tmp_path):
+    def interrupt(text: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    pid = tmp_path / "pid"
+    says = f"""
+import os, pathlib, time
+from nasfpn_lite.converters.progress import Steps
+pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))
+Steps({{"first": 1.0}}).begin("first")
+time.sleep(60)
+"""
+    with shown(lambda: contextlib.nullcontext(interrupt)), pytest.raises(KeyboardInterrupt):
+        _run([sys.executable, "-c", says], package_environment(), tmp_path / "stderr")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_integer_activations_need_calibration(tmp_path):

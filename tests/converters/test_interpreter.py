@@ -5,9 +5,11 @@ import re
 import numpy as np
 import pytest
 
+from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import Tensor, make_interpreter, signature_tensors, time_interleaved
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
+from tests.hand_made_detector import make_detector_tflite
 from tests.tiny_tflite import make_tiny_tflite
 
 
@@ -41,6 +43,13 @@ def test_every_level_of_an_image_keeps_a_step_of_its_own(zero_point):
 def test_a_model_without_signature_is_told():
     with pytest.raises(UserError, match="expected a model with the signature 'serving_default', got none"):
         signature_tensors(make_interpreter(make_tiny_tflite()))
+
+
+def test_a_signature_that_points_nowhere_is_told():
+    graph = Graph(make_detector_tflite())
+    graph.model.signatureDefs[0].outputs[0].tensorIndex = 10_000
+    with pytest.raises(UserError, match="'serving_default' is damaged: .*10000.*; convert the file again"):
+        signature_tensors(make_interpreter(graph.to_bytes()))
 
 
 def test_what_is_no_model_is_told(tmp_path):

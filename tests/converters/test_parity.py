@@ -1,5 +1,6 @@
 """Drift between a file and its reference, and that every tolerance can fail."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,13 +8,14 @@ import pytest
 
 from nasfpn_lite.converters.flatbuffer import Graph
 from nasfpn_lite.converters.interpreter import all_tensors, make_interpreter
-from nasfpn_lite.converters.metadata import read_metadata
+from nasfpn_lite.converters.metadata import embed_metadata, read_metadata
 from nasfpn_lite.converters.parity import compare, keras_activations, measure_parity, signal_to_noise
 from nasfpn_lite.converters.parity_stages import find_tensors, list_stages
 from nasfpn_lite.converters.parity_tolerances import TOLERANCES_DB, tolerance_db
-from nasfpn_lite.converters.recipes import get_recipe
+from nasfpn_lite.converters.recipes import ALL_RECIPES, RECIPES, get_recipe
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import normalise
+from tests.hand_made_detector import make_detector_tflite
 
 IMAGES = 2
 CASES = [(recipe, kind) for recipe, kinds in TOLERANCES_DB.items() for kind in kinds]
@@ -31,11 +33,22 @@ def reference(small_detector, images):
 
 
 @pytest.fixture(scope="module")
-def own_activations(small_detector, images, reference):
+def raw_files(small_detector, tmp_path_factory):
+    """Recipe -> a raw file; the one of QAT is the int8 file under another recipe's name: only its tolerance differs."""
+    files = {recipe: small_detector.files[recipe, "raw"] for recipe in RECIPES}
+    content = files["static_wi8_ai8"].read_bytes()
+    metadata = dataclasses.replace(read_metadata(content), recipe="qat_wi8_ai8")
+    files["qat_wi8_ai8"] = tmp_path_factory.mktemp("qat") / "qat.tflite"
+    files["qat_wi8_ai8"].write_bytes(embed_metadata(content, metadata))
+    return files
+
+
+@pytest.fixture(scope="module")
+def own_activations(raw_files, images, reference):
     """Recipe -> what the file itself computes: a reference that it agrees with to the last bit."""
     made = {}
     for recipe in TOLERANCES_DB:
-        content = small_detector.files[recipe, "raw"].read_bytes()
+        content = raw_files[recipe].read_bytes()
         shapes = {name: values.shape[1:] for name, values in reference.items()}
         places = find_tensors(Graph(content), list(shapes), shapes, folded=get_recipe(recipe).integer_activations)
         interpreter = make_interpreter(content, preserve_all_tensors=True)
@@ -59,12 +72,12 @@ def with_error(reference, name: str, ratio_db: float):
 @pytest.mark.parametrize(("recipe", "kind"), CASES)
 @pytest.mark.parametrize(("times", "passes"), [(0.5, True), (2.0, False)])
 def test_an_error_twice_as_large_as_allowed_fails_and_half_as_large_passes(
-    recipe, kind, times, passes, small_detector, images, own_activations
+    recipe, kind, times, passes, small_detector, raw_files, images, own_activations
 ):
     stage = next(s for s in reversed(list_stages(small_detector.spec)) if s.kind == kind)
     ratio = tolerance_db(recipe, kind) - 20 * math.log10(times)
     damaged = with_error(own_activations[recipe], stage.name, ratio)
-    parity = compare(damaged, small_detector.files[recipe, "raw"], images)
+    parity = compare(damaged, raw_files[recipe], images)
     entry = next(e for e in parity.stages if e.stage == stage)
     assert entry.snr_db == pytest.approx(ratio, abs=0.01)
     assert parity.within is passes
@@ -72,12 +85,12 @@ def test_an_error_twice_as_large_as_allowed_fails_and_half_as_large_passes(
 
 
 def test_every_recipe_of_today_has_tolerances_and_others_are_refused():
-    assert set(TOLERANCES_DB) >= {"float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"}
+    assert all(tolerance_db(recipe, "cell") > 0 for recipe in ALL_RECIPES)
     with pytest.raises(UserError, match="known tolerance, one of float32, .* got 'int4'"):
         tolerance_db("int4", "cell")
 
 
-@pytest.mark.parametrize("recipe", TOLERANCES_DB)
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("form", ["raw", "detect"])
 def test_every_stage_of_every_file_is_measured(recipe, form, small_detector, images, reference):
     parity = compare(reference, small_detector.files[recipe, form], images)
@@ -174,8 +187,25 @@ def test_files_that_cannot_be_used(small_detector, images, reference, tmp_path):
         compare(reference, other, images)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_a_file_that_was_cut_is_named(share, tmp_path):
+    content, path = make_detector_tflite(), tmp_path / "cut.tflite"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=r"cut\.tflite: .*damaged"):
+        measure_parity(None, path, np.zeros((1, 64, 128, 3), np.uint8))
+
+
+def test_a_file_trained_on_grids_needs_the_weights_of_its_training(raw_files, tiny_run, images, tmp_path, monkeypatch):
+    from nasfpn_lite.runs import load_run
+
+    run = load_run(tiny_run)
+    run = dataclasses.replace(run, spec=read_metadata(raw_files["qat_wi8_ai8"].read_bytes()).spec)
+    with pytest.raises(UserError, match=r"qat/trained.npz; leave it where"):
+        measure_parity(run, raw_files["qat_wi8_ai8"], images)
+
+
 def test_preserving_tensors_changes_no_output(small_detector, images):
-    for recipe in TOLERANCES_DB:
+    for recipe in RECIPES:
         content = small_detector.files[recipe, "raw"].read_bytes()
         assert read_metadata(content).form == "raw"
         outputs = []

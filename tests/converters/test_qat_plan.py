@@ -19,7 +19,11 @@ def make_plan(spec):
 
 
 @pytest.mark.parametrize(
-    "variant", ["nasfpnlite_3x48", "nasfpnlite_3x64", "fpnlite_64", "fpnlite_128", "ssdlite", "fpn_r50_256"]
+    "variant",
+    [
+        *("nasfpnlite_3x48", "nasfpnlite_3x64", "nasfpnlite_7x64", "fpnlite_64", "fpnlite_128", "ssdlite"),
+        *("fpn_r50_256", "nasfpn_r50_7x256"),
+    ],
 )
 def test_every_layer_of_every_kind_of_detector_is_covered(variant):
     size = "128" if VARIANTS[variant].neck.max_level == 7 else "64x128"
@@ -79,9 +83,14 @@ def genotypes(draw: st.DrawFn) -> Genotype:
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-@given(genotypes())
-def test_any_genotype_is_covered(genotype):
+@given(genotypes(), st.sampled_from([48, 64]))
+def test_any_genotype_is_covered(genotype, width):
     spec = get_spec("nasfpnlite_3x48", size="64x128", num_classes=2)
-    spec = dataclasses.replace(spec, neck=dataclasses.replace(spec.neck, genotype=genotype, repeats=1))
+    spec = dataclasses.replace(spec, neck=dataclasses.replace(spec.neck, genotype=genotype, width=width, repeats=1))
     plan = make_plan(spec)
     assert sum(p.kind == "Concatenate" for p in plan.values()) == 2
+    # Every cell's convolution is on its grid, and so is what it gives: nothing of the pyramid stays in float.
+    cells = [p for p in plan.values() if p.name.startswith("pyramid1_cell") and p.name.endswith("_pointwise")]
+    assert len(cells) == len(genotype.cells)
+    assert all(p.weights and p.output == "learned" for p in cells)
+    assert {p.output for p in plan.values() if p.kind == "Multiply"} <= {"learned"}

@@ -15,6 +15,10 @@ import pytest
 
 from nasfpn_lite.cli import main
 from nasfpn_lite.converters.convert import RANGES
+from nasfpn_lite.converters.parity import measure_parity
+from nasfpn_lite.converters.qat_recipe import QatJob, QatRecipe
+from nasfpn_lite.converters.quantize import QuantizationError, train_on_grids
+from nasfpn_lite.runs import load_run
 from nasfpn_lite.weights import load_arrays
 
 pytestmark = pytest.mark.skipif(
@@ -140,17 +144,35 @@ def test_kill_and_resume_give_the_same_result_and_an_int8_file(trained_run: Path
     assert main(["inspect", str(file), "--json", "--strict"]) == 0
     audit = json.loads(capsys.readouterr().out)
     assert audit["int8_multiply_add_share"] == 1.0
+    run = load_run(trained_run)
+    noise = np.random.default_rng(0).integers(0, 256, (2, *run.spec.image_size, 3), np.uint8)
+    parity = measure_parity(run, file, noise)  # against what the training ended with
+    assert not parity.missing
+    own = next(entry for entry in parity.stages if entry.stage.name == "Conv1_relu")
+    assert own.snr_db > 20.0  # the first layer of 8 bits alone
+
+
+def test_a_network_that_its_grids_broke_is_not_trained(trained_run: Path, tiny_coco: Path, tmp_path: Path) -> None:
+    # That nothing may be lost, and more, is what no network keeps to: the check is really made before the first step.
+    job = QatJob(trained_run, tiny_coco, QatRecipe(max_start_drop=-1.0), force=True)
+    with pytest.raises(QuantizationError, match="before the first step, .* in float; more than -1.000 apart"):
+        train_on_grids(job, tmp_path / "qat")
+    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["error.json", "job.json"]
 
 
 def test_refusals(trained_run: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     output = tmp_path / "there"
     (output / "qat").mkdir(parents=True)
     (output / "qat" / "checkpoint.npz").write_bytes(b"of another training")
-    refused = [a for a in arguments(trained_run, output) if a != "--force"]
-    assert main(refused) == 2
+    assert main(arguments(trained_run, output)) == 2
     assert "go on with --resume" in capsys.readouterr().err
     assert main([*arguments(trained_run, tmp_path / "x"), "--learning-rate", "0"]) == 2
     assert "learning_rate must be positive" in capsys.readouterr().err
+    assert main([*arguments(trained_run, tmp_path / "z"), "--data", str(tmp_path / "gone")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert main([text for text in arguments(trained_run, tmp_path / "z") if text != "--force"]) == 2
+    assert "calibration needs at least 100 images, got 6" in capsys.readouterr().err
+    assert not (tmp_path / "z").exists()  # told before the training's process begins
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(arguments(trained_run, tmp_path / "y")) == 2
     assert 'pip install "nasfpn-lite[qat]"' in capsys.readouterr().err

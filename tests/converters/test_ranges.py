@@ -53,6 +53,14 @@ def test_a_rare_large_value_is_cut_where_that_makes_the_steps_of_many_others_fin
     assert cut["act"][1] <= 0.26
 
 
+def test_it_tells_how_many_passes_of_an_image_are_done():
+    model = make_model()
+    told: list[tuple[int, int]] = []
+    measure_ranges(model, plan_quantization(model), [photo(1.0)] * 37, lambda *counts: told.append(counts))
+    # Batches of 4, the last of one image; then the first 32 images again.
+    assert told == [(done, 69) for done in (*range(0, 37, 4), 37, *range(41, 69, 4))]
+
+
 def test_a_dead_tensor_gets_a_grid_that_holds_zero():
     model = make_model()
     ranges = measure_ranges(model, plan_quantization(model), [photo(-1.0)])
