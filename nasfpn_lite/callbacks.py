@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: log, progress, checkpoints, validation, the guard against NaN."""
+"""What happens beside the steps of a training: log, progress, validation, the guard against NaN."""
 
 import csv
 import io
@@ -17,9 +17,6 @@ import numpy as np
 
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.files import write_text_atomically
-from nasfpn_lite.regularizers import random_states
-from nasfpn_lite.team import Team
-from nasfpn_lite.weights import parse_arrays, read_bytes, save_arrays, set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -168,48 +165,6 @@ class Progress(keras.callbacks.Callback):
         if self.bar:
             self.bar.stop()
             self.bar = None
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves model, optimizer (averages included), seed generators and step after every round, whole or not at all."""
-
-    def __init__(self, path: Path, steps_per_round: int) -> None:
-        super().__init__()
-        self.path, self.steps_per_round = path, steps_per_round
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the state from which the next round starts."""
-        arrays = {f"model/{key}": value for key, value in to_arrays(self.model).items()}
-        arrays |= {f"optimizer/{i}": np.array(v) for i, v in enumerate(self.model.optimizer.variables)}
-        arrays |= {f"random/{name}": np.array(state) for name, state in random_states(self.model).items()}
-        arrays["round"] = np.array(epoch + 1)
-        save_arrays(arrays, self.path)
-
-
-def restore_checkpoint(model: Any, path: Path, team: Team | None = None) -> int:
-    """Puts a checkpoint back into a compiled model.
-
-    Args:
-        team: Where several processes do so at once; the first one reads the file.
-
-    Returns:
-        The round to go on with.
-    """
-    team = team or Team()
-    arrays = parse_arrays(team.take_from_first(read_bytes(path) if team.is_first else b""), source=str(path))
-    model.optimizer.build(model.trainable_variables)
-    saved = [arrays[f"optimizer/{i}"] for i in range(sum(key.startswith("optimizer/") for key in arrays))]
-    variables = model.optimizer.variables
-    states = {f"random/{name}": state for name, state in random_states(model).items()}
-    same_states = states.keys() == {key for key in arrays if key.startswith("random/")}
-    if not same_states or [v.shape for v in saved] != [tuple(v.shape) for v in variables]:
-        raise UserError(f"{path} belongs to another model or recipe; start afresh in another folder")
-    set_arrays(model, {key[6:]: value for key, value in arrays.items() if key.startswith("model/")}, source=str(path))
-    for variable, value in zip(variables, saved, strict=True):
-        variable.assign(value)
-    for key, state in states.items():
-        state.assign(arrays[key])
-    return int(arrays["round"])
 
 
 def take_averages(model: Any, into: Any = None) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 
 from nasfpn_lite.accumulation import accumulating
-from nasfpn_lite.callbacks import Checkpoint, NanGuard, Progress, RunLog, Validation, restore_checkpoint
+from nasfpn_lite.callbacks import NanGuard, Progress, RunLog, Validation
+from nasfpn_lite.checkpoint import Checkpoint, restore_checkpoint
 from nasfpn_lite.data.coco import find_splits, load_split
 from nasfpn_lite.data.pipeline import TrainingData, make_training_data
 from nasfpn_lite.data.records import Category, Split
@@ -155,7 +156,7 @@ def _fit(
     ]
     progress = Progress(plan.total_steps, start_step)
     if team.is_first:
-        callbacks += [progress, Checkpoint(folder / CHECKPOINT_FILE, plan.steps_per_round)]
+        callbacks += [progress, Checkpoint(folder / CHECKPOINT_FILE)]
     callbacks += further
     try:
         if first_round < plan.rounds:

@@ -9,16 +9,13 @@ import pytest
 
 from nasfpn_lite.callbacks import (
     LOG_FIELDS,
-    Checkpoint,
     NanGuard,
     RunLog,
     Validation,
-    restore_checkpoint,
     take_averages,
     weights_given_back,
 )
 from nasfpn_lite.errors import UserError
-from nasfpn_lite.regularizers import DropBlock, Dropping, random_states
 
 
 def norm_model() -> keras.Model:
@@ -68,66 +65,6 @@ def test_nan_guard_names_the_images() -> None:
     guard.on_train_batch_end(0, {"loss": 1.0})
     with pytest.raises(UserError, match=r"nan at step 6(.|\n)*image_5\.jpg(.|\n)*image_6\.jpg"):
         guard.on_train_batch_end(1, {"loss": float("nan")})
-
-
-STEPS_PER_ROUND, ROUNDS = 3, 4
-
-
-def dropping_model(keep: float | None = 0.5) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    image = keras.Input((4, 6, 3))
-    x = keras.layers.Conv2D(4, 3, padding="same", name="conv")(image)
-    if keep is not None:
-        x = DropBlock(Dropping(keep, ramp_steps=STEPS_PER_ROUND * ROUNDS), name="drop")(x)
-    model = keras.Model(image, keras.layers.BatchNormalization(name="bn", momentum=0.9)(x))
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_overwrite_frequency=None), "mse")
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def fit(model: keras.Model, rounds: range, path: Path) -> None:
-    def batches():
-        for step in range(rounds.start * STEPS_PER_ROUND, ROUNDS * STEPS_PER_ROUND):
-            rng = np.random.default_rng(step)
-            yield rng.normal(size=(2, 4, 6, 3)).astype(np.float32), rng.normal(size=(2, 4, 6, 4)).astype(np.float32)
-
-    model.fit(
-        batches(),
-        steps_per_epoch=STEPS_PER_ROUND,
-        initial_epoch=rounds.start,
-        epochs=rounds.stop,
-        callbacks=[Checkpoint(path, STEPS_PER_ROUND)],
-        verbose=0,
-        shuffle=False,
-    )
-
-
-def test_a_checkpoint_resumes_noise_and_schedule_exactly(tmp_path: Path) -> None:
-    whole, path = dropping_model(), tmp_path / "checkpoint.npz"
-    fit(whole, range(ROUNDS), tmp_path / "whole.npz")
-    fit(dropping_model(), range(2), path)
-    resumed = dropping_model()
-    assert restore_checkpoint(resumed, path) == 2
-    state = random_states(resumed)["drop"]
-    assert int(np.array(state)[1]) == 2 * STEPS_PER_ROUND
-    forgetful = dropping_model()
-    restore_checkpoint(forgetful, path)
-    forgetful.get_layer("drop").seed_generator.state.assign(np.array(random_states(dropping_model())["drop"]))
-    for model in (resumed, forgetful):
-        fit(model, range(2, ROUNDS), tmp_path / "rest.npz")
-    assert int(np.array(state)[1]) == ROUNDS * STEPS_PER_ROUND
-    for left, right in zip(whole.variables, resumed.variables, strict=True):
-        np.testing.assert_array_equal(np.array(left), np.array(right))
-    assert np.any(np.array(whole.weights[0]) != np.array(forgetful.weights[0]))
-
-
-@pytest.mark.parametrize(("saved", "built"), [(0.5, None), (None, 0.5)])
-def test_a_checkpoint_of_another_regularization_is_refused(
-    tmp_path: Path, saved: float | None, built: float | None
-) -> None:
-    fit(dropping_model(saved), range(1), tmp_path / "checkpoint.npz")
-    with pytest.raises(UserError, match="belongs to another model or recipe"):
-        restore_checkpoint(dropping_model(built), tmp_path / "checkpoint.npz")
 
 
 @pytest.mark.parametrize("exits", [0, 2])
