@@ -11,7 +11,7 @@ from nasfpn_lite.android_bench.conditions import (
     parse_temperatures,
     read_conditions,
 )
-from nasfpn_lite.android_bench.core_loads import GLANCE_S, CoreLoad
+from nasfpn_lite.android_bench.core_loads import CoreLoad
 from nasfpn_lite.android_bench.doubts import find_doubts
 from tests.fake_measured_phone import CPU, PIXEL_1_FILES, THERMAL, FakePhone
 
@@ -113,7 +113,7 @@ def test_cores_are_looked_at_only_when_asked(tmp_path):
     assert read_conditions(phone).loads is None
     begin_s = time.monotonic()
     assert read_conditions(phone, watched=(3,)).loads == (CoreLoad(3, 0.2),)
-    assert (phone.scripts, time.monotonic() - begin_s >= GLANCE_S) == (2, True)
+    assert (phone.scripts, time.monotonic() - begin_s >= 0.08) == (2, True)
 
 
 @pytest.mark.parametrize(("ticks", "share"), [([3, 0, 1], 0.1), ([3, 0, 9], 0.9)])
@@ -121,7 +121,7 @@ def test_a_core_that_seems_busy_is_watched_for_a_second(tmp_path, ticks, share):
     phone = make_counting_phone(tmp_path, ticks)  # between the two of a look, and once from look to look
     begin_s = time.monotonic()
     assert read_conditions(phone, watched=(2, 3)).loads == (CoreLoad(3, share),)
-    assert (phone.scripts, time.monotonic() - begin_s >= GLANCE_S + 1) == (2, True)
+    assert (phone.scripts, time.monotonic() - begin_s >= 1.08) == (2, True)
 
 
 def test_a_busy_core_that_is_not_to_be_used_costs_no_second(tmp_path):
