@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasfpn_lite.android_bench.session_options import SessionError
-from nasfpn_lite.converters.metadata import signature_names
 from nasfpn_lite.errors import UserError
 
 FLATBUFFER_IDENTIFIER = b"TFL3"  # at byte 4
@@ -65,6 +64,8 @@ def _read(path: Path) -> ModelFile:
 
 
 def _find_signatures(data: bytes) -> list[str]:
+    from nasfpn_lite.converters.metadata import signature_names  # here, for it takes NumPy, too slow for --help
+
     try:
         return signature_names(data)
     except (struct.error, IndexError):

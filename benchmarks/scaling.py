@@ -138,6 +138,8 @@ class Crew:
                 process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+            if process.stdout:
+                process.stdout.close()
 
 
 def measure(setups: Sequence[Setup], *, rounds: int, steps: int) -> list[Result]:

@@ -113,7 +113,7 @@ def train_and_score(plan: Plan, arm: Arm, seed: int, folder: Path, run: Callable
     scores = {}
     for recipe, file in zip(RECIPES, files, strict=True):
         answer = json.loads(run(["eval", str(file), *data, "--split", plan.split, "--json"], log))
-        scores[recipe] = answer["summary"]["AP"] or 0.0
+        scores[recipe] = answer["AP"] or 0.0
     write_text_atomically(folder / SCORES_FILE, json.dumps(scores) + "\n")
 
 

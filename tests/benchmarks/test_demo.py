@@ -87,7 +87,10 @@ def test_presets_of_the_command(monkeypatch, tmp_path, capsys, line, preset, epo
 def test_unknown_presets_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(demo, "run_demo", lambda options: pytest.fail("it runs"))
     assert main(["demo", "--preset", "x"]) == 2
-    assert "unknown preset 'x'; there are demo, paper, finetune" in capsys.readouterr().err
+    assert (
+        "unknown preset 'x'; there are demo, finetune, paper, paper_dropblock, amoebanet_cosine, crop640"
+        in capsys.readouterr().err
+    )
 
 
 def test_no_epochs_are_refused(capsys):

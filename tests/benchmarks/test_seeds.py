@@ -7,9 +7,11 @@ import pytest
 
 from nasfpn_lite.benchmarks import seeds
 from nasfpn_lite.benchmarks.seeds import Arm, Plan, parse_arm, read_figures, train_and_score, write_results
+from nasfpn_lite.cli import main
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.runs import write_run_description
 from nasfpn_lite.variants import get_spec
+from tests.hand_made_detector import make_detector_tflite
 
 ARMS = (Arm("fpn", ("--variant", "fpnlite_64")), Arm("ssd", ("--variant", "ssdlite")))
 
@@ -30,7 +32,7 @@ class Commands:
         if arguments[0] == "convert":
             for recipe in seeds.RECIPES:
                 (Path(arguments[-1]) / f"run_{recipe}_raw.tflite").touch()
-        return json.dumps({"summary": {"AP": 0.25 if "float32" in arguments[1] else None}})
+        return json.dumps({"AP": 0.25 if "float32" in arguments[1] else None})
 
 
 def make_plan(**changes) -> Plan:
@@ -72,6 +74,22 @@ def test_commands_of_a_seed_and_nothing_twice(tmp_path):
     assert json.loads((tmp_path / "scores.json").read_text()) == {"float32": 0.25, "static_wi8_ai8": 0.0}
     train_and_score(plan, ARMS[0], 7, tmp_path, run)
     assert [command[0] for command in run.given[4:]] == ["eval", "eval"]
+
+
+def test_scores_are_those_that_eval_prints(tmp_path, tiny_coco, capsys):
+    def run(arguments, log):
+        assert arguments[0] == "eval" and main(arguments) == 0
+        answers.append(json.loads(text := capsys.readouterr().out))
+        return text
+
+    answers, plan = [], make_plan(data=tiny_coco, split="train")
+    Commands()(["train", "--variant", "fpnlite_64", "-o", str(tmp_path / "run")], tmp_path)
+    for recipe, dtype in zip(seeds.RECIPES, ("float32", "int8"), strict=True):
+        (tmp_path / f"run_{recipe}_raw.tflite").write_bytes(make_detector_tflite(dtype=dtype))
+    train_and_score(plan, ARMS[0], 0, tmp_path, run)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert list(scores.values()) == [answer["AP"] for answer in answers]
+    assert scores["float32"] > 0
 
 
 def test_figures_of_what_is_done(tmp_path):
