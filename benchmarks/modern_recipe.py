@@ -83,13 +83,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _train_and_score(job: TrainingJob, folder: Path) -> str:
-    began = time.monotonic()
+    began, fresh = time.monotonic(), not folder.exists()
     run = train(job, folder, resume=True)
-    seconds = time.monotonic() - began
+    seconds = f"{time.monotonic() - began:.0f}" if fresh else "–"
     split = load_split(job.data, "test", categories=run.categories, seed=job.seed)
     summary = evaluate(KerasDetector(run.build_model(), run.spec, run.categories), split).summary
     scores = [summary[name] for name in _COLUMNS]
-    return " | ".join(["–" if score is None else f"{100 * score:.2f}" for score in scores] + [f"{seconds:.0f}"])
+    return " | ".join(["–" if score is None else f"{100 * score:.2f}" for score in scores] + [seconds])
 
 
 if __name__ == "__main__":

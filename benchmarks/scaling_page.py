@@ -47,7 +47,8 @@ def render_page(scaling: Sequence["Result"], loads: Sequence[Load], plans: Seque
             "",
             "Nobody would train these here: hours are epochs times images by images per second, and n devices "
             "take an n-th of them at best. A speed in brackets is computed, from FLOPs and the speed of the largest "
-            "network that was measured. Memory is the line through the two batches above. Parts: the smallest "
+            "network that was measured; if that is a small one, which computes fewer FLOPs per second, the hours come "
+            "out too high. Memory is the line through the two batches above. Parts: the smallest "
             f"`--accumulate` with which a step fits into a card of {cards}.",
             "",
             "| preset | network | batch | steps | images/s | hours | memory of the whole batch | parts |",

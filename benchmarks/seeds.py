@@ -25,7 +25,7 @@ from nasfpn_lite.benchmarks.bench import bench
 from nasfpn_lite.benchmarks.record import BenchOptions
 from nasfpn_lite.benchmarks.seeds_report import ArmFigures, render_page, render_picture
 from nasfpn_lite.cli import verb_parser
-from nasfpn_lite.cli.common import positive_int
+from nasfpn_lite.cli.common import positive_int, spec_from_args
 from nasfpn_lite.cli.output import to_plain
 from nasfpn_lite.converters.processes import package_environment
 from nasfpn_lite.errors import UserError
@@ -33,7 +33,8 @@ from nasfpn_lite.files import write_text_atomically
 from nasfpn_lite.runs import WEIGHTS_FILE, load_run
 
 RECIPES = ("float32", "static_wi8_ai8")
-SCORES_FILE, LATENCY_FILE = "scores.json", "latency.json"
+SCORES_FILE, LATENCY_FILE, JOB_FILE = "scores.json", "latency.json", "job.json"
+MACHINE_FILE = "machine.json"
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,9 @@ class Plan:
         if len(set(slugs)) < len(slugs):
             names = ", ".join(arm.name for arm in self.arms)
             raise UserError(f"arms need names that differ in letters or digits, got {names}")
-        for arm in self.arms:  # a mistyped option is told before hours of work
-            verb_parser("train").parse_args(["--data", "DATA", "-o", "RUN", *self.common, *arm.options])
+        for arm in self.arms:  # a mistake is told before hours of work
+            args = verb_parser("train").parse_args(["--data", "DATA", "-o", "RUN", *self.common, *arm.options])
+            spec_from_args(args)
 
     @property
     def pieces(self) -> list[tuple[Arm, int]]:
@@ -80,7 +82,10 @@ def parse_arm(text: str) -> Arm:
     name, sign, options = text.partition("=")
     if not sign or not name.strip():
         raise UserError(f'expected an arm as "NAME=--variant VARIANT ...", got {text!r}')
-    return Arm(name.strip(), tuple(shlex.split(options)))
+    try:
+        return Arm(name.strip(), tuple(shlex.split(options)))
+    except ValueError as error:
+        raise UserError(f"cannot read the options of the arm {text!r}: {error}") from error
 
 
 def run_command(arguments: Sequence[str], log: Path) -> str:
@@ -101,7 +106,12 @@ def run_command(arguments: Sequence[str], log: Path) -> str:
 
 
 def train_and_score(plan: Plan, arm: Arm, seed: int, folder: Path, run: Callable[..., str] = run_command) -> None:
-    """Trains, converts and scores one seed of an arm, as far as it is not done."""
+    """Trains, converts and scores one seed of an arm, as far as it is not done.
+
+    Raises:
+        UserError: What is done there was done with other data or options, or a command failed.
+    """
+    check_job(plan, arm, folder)
     log, data = folder / "log.txt", ["--data", str(plan.data)]
     if not (folder / "run" / WEIGHTS_FILE).is_file():
         options = [*plan.common, *arm.options, "--seed", str(seed), "--resume"]
@@ -113,15 +123,33 @@ def train_and_score(plan: Plan, arm: Arm, seed: int, folder: Path, run: Callable
     scores = {}
     for recipe, file in zip(RECIPES, files, strict=True):
         answer = json.loads(run(["eval", str(file), *data, "--split", plan.split, "--json"], log))
-        scores[recipe] = answer["AP"] or 0.0
+        if answer["AP"] is None:
+            raise UserError(f"split {plan.split!r} has no object, so that there is no AP; choose another --split")
+        scores[recipe] = answer["AP"]
     write_text_atomically(folder / SCORES_FILE, json.dumps(scores) + "\n")
+
+
+def check_job(plan: Plan, arm: Arm, folder: Path) -> None:
+    """Makes sure that a folder is empty, or of the same job; writes down which.
+
+    Raises:
+        UserError: It holds figures of another.
+    """
+    job = {"data": str(plan.data.resolve()), "split": plan.split, "options": [*plan.common, *arm.options]}
+    path = folder / JOB_FILE
+    if path.is_file():
+        if (other := json.loads(path.read_text(encoding="utf-8"))) != job:
+            raise UserError(f"{folder} holds figures of {other}, expected {job}; give another -o, or the same options")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, json.dumps(job) + "\n")
 
 
 def read_figures(plan: Plan, output: Path) -> list[ArmFigures]:
     """Reads what is done so far; an arm without a finished seed is left out."""
     from nasfpn_lite.cost import count_cost_of
 
-    latencies = json.loads((output / LATENCY_FILE).read_text()) if (output / LATENCY_FILE).is_file() else {}
+    latencies = _read_json(output / LATENCY_FILE)
     found = []
     for arm in plan.arms:
         folders = {seed: output / arm.slug / f"seed{seed}" for seed in range(plan.seeds)}
@@ -134,6 +162,10 @@ def read_figures(plan: Plan, output: Path) -> list[ArmFigures]:
     return found
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def measure_latency(plan: Plan, output: Path) -> None:
     """Times the first seed's int8 files in one interleaved run."""
     files = [output / arm.slug / "seed0" / f"run_{RECIPES[1]}_raw.tflite" for arm in plan.arms]
@@ -143,7 +175,7 @@ def measure_latency(plan: Plan, output: Path) -> None:
         for arm, result in zip(plan.arms, report.results, strict=True)
     }
     write_text_atomically(output / LATENCY_FILE, json.dumps(rows) + "\n")
-    write_text_atomically(output / "machine.json", json.dumps(to_plain(report.machine), indent=1) + "\n")
+    write_text_atomically(output / MACHINE_FILE, json.dumps(to_plain(report.machine), indent=1) + "\n")
 
 
 def write_results(plan: Plan, output: Path, command: str) -> None:
@@ -151,7 +183,8 @@ def write_results(plan: Plan, output: Path, command: str) -> None:
     figures = read_figures(plan, output)
     record: dict[str, Any] = {"command": command, "arms": [to_plain(arm) for arm in figures]}
     write_text_atomically(output / "seeds.json", json.dumps(record, indent=1) + "\n")
-    write_text_atomically(output / "seeds.md", render_page(figures, command))
+    machine = _read_json(output / MACHINE_FILE)
+    write_text_atomically(output / "seeds.md", render_page(figures, command, machine))
     title = f"AP against latency: {plan.data.name}, {plan.seeds} seeds"
     write_text_atomically(output / "seeds.html", render_picture(figures, title=title, subtitle=command))
 
@@ -181,6 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_missing(plan: Plan, output: Path, command: str) -> None:
     folders = [(arm, seed, output / arm.slug / f"seed{seed}") for arm, seed in plan.pieces]
+    for arm, _, folder in folders:
+        if folder.exists():
+            check_job(plan, arm, folder)
     missing = [piece for piece in folders if not (piece[2] / SCORES_FILE).is_file()]
     began = time.monotonic()
     for number, (arm, seed, folder) in enumerate(missing, 1):
@@ -189,7 +225,7 @@ def _run_missing(plan: Plan, output: Path, command: str) -> None:
         minutes = (time.monotonic() - began) / 60
         left = minutes / number * (len(missing) - number)
         logger.info("%d of %d: %s, seed %d; %.0f min, %.0f to go", number, len(missing), arm.name, seed, minutes, left)
-    if missing or not (output / LATENCY_FILE).is_file():
+    if missing or _read_json(output / LATENCY_FILE).keys() != {arm.name for arm in plan.arms}:
         measure_latency(plan, output)
     write_results(plan, output, command)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nasfpn_lite.benchmarks.report_page import fill_page
 from nasfpn_lite.benchmarks.report_scatter import Point, draw_points
-from nasfpn_lite.seed_statistics import LEAST_SEEDS, Mean, compare_means, estimate_mean
+from nasfpn_lite.seed_statistics import CONFIDENCE, LEAST_SEEDS, Mean, compare_means, estimate_mean
 
 _HEAD = (
     *("detector", "params M", "FLOPs G", "AP float32 (95 %)", "by seed"),
@@ -31,13 +32,23 @@ class ArmFigures:
     latency_ms: Sequence[float] | None = None
 
 
-def render_page(arms: Sequence[ArmFigures], command: str) -> str:
-    """Returns Markdown: a row per arm, and what shows a difference from the first."""
+def render_page(arms: Sequence[ArmFigures], command: str, machine: Mapping[str, Any]) -> str:
+    """Returns Markdown: a row per arm, and what shows a difference from the first.
+
+    Args:
+        machine: A `record.Machine` as plain data; empty where nothing was timed yet.
+    """
     rows = [_HEAD, ("---",) * len(_HEAD), *(_row(arm, arms[0]) for arm in arms)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    tests = max(1, len(arms) - 1)
+    chance = 1 - CONFIDENCE**tests
+    versions = "".join(f"; {name} {version}" for name, version in machine.get("versions", {}).items())
+    where = f"\n\n{machine['cpu']}, {machine['cores']} cores{versions}" if machine else ""
     return (
-        f"{table}\n\nAP points of .tflite files; intervals are t-intervals over seeds. The last column is by a paired\n"
-        f"t-test over seeds, not corrected for the number of rows.\n\n    {command}\n"
+        f"{table}\n\nAP points of .tflite files; intervals are t-intervals over seeds. The last column is by t-tests "
+        "over\nseeds, paired where both detectors have the same ones. Each row is a test of its own: of detectors that "
+        f"differ by\nnothing, in up to {chance:.0%} of such tables some row would say better or worse.{where}\n\n"
+        f"    {command}\n"
     )
 
 

@@ -15,6 +15,7 @@ from nasfpn_lite.specs import DetectorSpec
 
 WARM_UP_RUNS = 5
 _REMEMBERED = 15
+_SKIPS = 50  # photos without an exit, after which it may have become faster
 
 
 class Exits(Protocol):
@@ -74,6 +75,7 @@ class Anytime:
         self._first_ms: deque[float] = deque(maxlen=_REMEMBERED)
         self._finish_ms: deque[float] = deque(maxlen=_REMEMBERED)
         self._ratios: list[deque[float]] = [deque(maxlen=_REMEMBERED) for _ in range(count)]
+        self._skips = [0] * count  # photos in a row
         grey = np.full((*network.spec.image_size, 3), 128, np.uint8)
         self.detect(grey, budget_ms=None)
         for times in (self._first_ms, self._finish_ms, *self._ratios):
@@ -102,8 +104,8 @@ class Anytime:
 
         Args:
             budget_ms: When to have an answer, counted from the call, its preparation included. An exit after the first
-                is begun only if it is expected to end in time, boxes and all; the first one always answers. None for
-                the last exit's answer.
+                is begun only if it is expected to end in time, boxes and all; the first one always answers. One that
+                was too slow for 50 photos is tried once, if its fastest time would do. None for the last exit's answer.
         """
         if budget_ms is not None and not budget_ms >= 0:
             raise UserError(f"a budget is a number of milliseconds, 0 or more, got {budget_ms}")
@@ -111,7 +113,7 @@ class Anytime:
         given, photo = self.network.prepare(image)
         outputs, first_ms = None, 0.0
         for number in range(1, len(self._ratios) + 1):
-            if number > 1 and budget_ms is not None and self._ends_at(number, first_ms, began) > budget_ms:
+            if number > 1 and budget_ms is not None and not self._may_begin(number, first_ms, began, budget_ms):
                 number -= 1
                 break
             start = self._clock()
@@ -120,7 +122,7 @@ class Anytime:
             if number == 1:
                 first_ms = own_ms
                 self._first_ms.append(own_ms)
-            self._ratios[number - 1].append(own_ms / first_ms if first_ms else 1.0)
+            self._remember(number, own_ms / first_ms if first_ms else 1.0)
         return self._finish(number, outputs, photo, began)
 
     def detect_exits(self, image: np.ndarray) -> list[AnytimeDetections]:
@@ -135,10 +137,20 @@ class Anytime:
             found.append(self._finish(number, outputs, photo, self._clock() - elapsed))
         return found
 
-    def _ends_at(self, number: int, first_ms: float, began: float) -> float:
-        """Returns when an exit's answer is expected, in ms from the call on."""
-        own_ms = statistics.median(self._ratios[number - 1]) * first_ms
-        return (self._clock() - began) * 1e3 + own_ms + statistics.median(self._finish_ms)
+    def _may_begin(self, number: int, first_ms: float, began: float, budget_ms: float) -> bool:
+        ratios, skips = self._ratios[number - 1], self._skips[number - 1]
+        ratio = min(ratios) if skips >= _SKIPS else statistics.median(ratios)
+        ends_at_ms = (self._clock() - began) * 1e3 + ratio * first_ms + statistics.median(self._finish_ms)
+        if ends_at_ms > budget_ms:
+            self._skips[number - 1] += 1
+        return ends_at_ms <= budget_ms
+
+    def _remember(self, number: int, ratio: float) -> None:
+        ratios, skips = self._ratios[number - 1], self._skips[number - 1]
+        if skips >= _SKIPS and ratio < statistics.median(ratios):
+            ratios.clear()  # what made it slow is over
+        ratios.append(ratio)
+        self._skips[number - 1] = 0
 
     def _finish(self, number: int, outputs: Any, photo: Any, began: float) -> AnytimeDetections:
         start = self._clock()

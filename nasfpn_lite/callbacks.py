@@ -20,7 +20,6 @@ from nasfpn_lite.files import write_text_atomically
 
 logger = logging.getLogger(__name__)
 
-LOG_FIELDS = ("step", "epoch", "loss", "class_loss", "box_loss", "learning_rate", "seconds", "val_AP")
 _EXIT_LOSS = re.compile(r"(exit\d+_)(class|box)_(?:logits|encodings)_loss")
 
 
@@ -48,7 +47,8 @@ class NanGuard(keras.callbacks.Callback):
 class RunLog(keras.callbacks.Callback):
     """Keeps log.csv: one row a round, rewritten whole; a resumed run drops the rows after its checkpoint.
 
-    `class_loss` and `box_loss` are the last exit's; earlier exits' follow at the end as `exit1_class_loss` and so on.
+    `seconds` are the whole round's, its validation included. `class_loss` and `box_loss` are the last exit's; earlier
+    exits' follow at the end as `exit1_class_loss` and so on.
     Without a path it writes nothing, but computes the same: all processes of a team have to.
     """
 

@@ -1,6 +1,5 @@
 """The state of a training on disk, from which it goes on."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,24 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves model, optimizer (averages included), seed generators and step after rounds, whole or not at all.
 
     After the first round and the last, and after every one with a validation; after others only where saving takes no
-    more than MAX_CHECKPOINT_SHARE of the time since it was done.
+    more than MAX_CHECKPOINT_SHARE of the time trained since it was done.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path, self.due_s = path, -math.inf
+        self.path = path
+        self.began_s = self.trained_s = self.due_s = 0.0  # due after so many seconds of training
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the round's clock: before it, other callbacks may wait for something."""
+        if batch == 0:
+            self.began_s = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves the state from which the next round starts, if it is time to."""
+        self.trained_s += time.monotonic() - self.began_s
         last = epoch + 1 == self.params["epochs"]  # not at the end of training: Keras changes the weights before that
-        if last or "val_AP" in (logs or {}) or time.monotonic() >= self.due_s:
+        if last or "val_AP" in (logs or {}) or self.trained_s >= self.due_s:
             self._save(epoch + 1)
 
     def _save(self, next_round: int) -> None:
@@ -40,8 +46,7 @@ class Checkpoint(keras.callbacks.Callback):
         arrays |= {f"random/{name}": np.array(state) for name, state in random_states(self.model).items()}
         arrays["round"] = np.array(next_round)
         save_arrays(arrays, self.path)
-        ended_s = time.monotonic()
-        self.due_s = ended_s + (ended_s - began_s) / MAX_CHECKPOINT_SHARE
+        self.trained_s, self.due_s = 0.0, (time.monotonic() - began_s) / MAX_CHECKPOINT_SHARE
 
 
 def restore_checkpoint(model: Any, path: Path, team: Team | None = None) -> int:

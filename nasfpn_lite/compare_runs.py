@@ -154,7 +154,9 @@ def compare_scored(
     if len(splits) > 1:
         notes.append("each seed has its own share of the photos, since one instances.json was divided by the seed")
     if not paired:
-        notes.append("with the same seeds on both sides the test would be paired, and as a rule sharper")
+        notes.append(
+            "with the same seeds on both sides the test would be paired; that is sharper only where a seed moves both"
+        )
     possible = bootstrap > 0 and (len(splits) == 1 or paired)
     if bootstrap > 0 and not possible:
         notes.append("no interval over photos: the sides were scored on different ones")

@@ -42,7 +42,8 @@ PRESET_NOTES: dict[str, PresetNote] = {
     "crop640": PresetNote(
         "mmdetection, configs/nas_fpn: 50 epochs of batch 64 on crops of 640, batch norms trained",
         "val2017: fpn_r50_256 37.9, nasfpn_r50_7x256 40.5; its authors saw runs up to 3 lower by chance",
-        "our losses (focal gamma 1.5 and Huber, theirs 2.0 and L1) and our NAS-FPN (gates by maximum, theirs by mean)",
+        "our losses (focal gamma 1.5 and Huber, theirs 2.0 and L1) and our NAS-FPN (gates by maximum, theirs by mean); "
+        "the first convolution of conv3 is frozen with conv2, for its stride is 4 too",
     ),
 }
 

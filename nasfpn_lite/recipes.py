@@ -1,6 +1,8 @@
 """Training recipes as data, and the presets; `preset_notes` says where each comes from and what to expect of it."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from nasfpn_lite.data.augment import AugmentSpec
@@ -27,7 +29,7 @@ class TrainingRecipe:
         learning_rate: Peak, for this batch size and optimizer.
         warmup_steps: Linear from a tenth of the peak.
         schedule: "step" divides by 10 at each of `drops`; "cosine" falls to zero.
-        drops: Fractions of the training, 0..1.
+        drops: For "step": increasing fractions of the training, between 0 and 1.
         weight_decay: On kernels only, decoupled from the momentum.
         clip_norm: Bound of the gradient's norm over all weights; None for none.
         frozen_stride: Pretrained layers whose output has this stride or a finer one stay as they are; 0 trains all.
@@ -71,22 +73,9 @@ class TrainingRecipe:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "drops", tuple(self.drops))
-        object.__setattr__(self, "exit_weights", tuple(float(weight) for weight in self.exit_weights))
-        if not all(weight > 0 for weight in self.exit_weights):
-            raise RecipeError(f"exit_weights must be positive, got {self.exit_weights}")
-        for name in (
-            "batch_size",
-            "epochs",
-            "learning_rate",
-            "clip_norm",
-            "accumulate",
-            "drop_block_keep",
-            "drop_path_keep",
-        ):
-            value = getattr(self, name)
-            if not (value is None and name == "clip_norm" or value > 0):
-                raise RecipeError(f"{name} must be positive, got {value}")
+        for name in ("drops", "exit_weights"):
+            object.__setattr__(self, name, tuple(float(number) for number in getattr(self, name)))
+        self._check_numbers()
         for name in ("schedule", "optimizer", "precision", "assignment", "class_loss", "box_loss"):
             choices = get_args(type(self).__annotations__[name])
             if getattr(self, name) not in choices:
@@ -96,8 +85,29 @@ class TrainingRecipe:
                 f"a batch of {self.batch_size} images cannot be computed in {self.accumulate} equal parts; "
                 "choose a divisor of the batch size"
             )
-        if self.drop_block_keep > 1:
-            raise RecipeError(f"drop_block_keep must be at most 1, got {self.drop_block_keep}")
+        increasing = all(a < b for a, b in pairwise((0.0, *self.drops, 1.0)))
+        if self.drops and not (self.schedule == "step" and increasing):
+            raise RecipeError(
+                "drops are fractions of the training between 0 and 1, in increasing order, for the schedule step; "
+                f"got {self.drops} for {self.schedule}"
+            )
+
+    def _check_numbers(self) -> None:
+        positive = ("batch_size", "epochs", "accumulate", "learning_rate", "clip_norm")
+        for name in positive:
+            value = getattr(self, name)
+            if not (value is None and name == "clip_norm" or 0 < value < math.inf):
+                raise RecipeError(f"{name} must be positive and finite, got {value}")
+        for name in ("warmup_steps", "weight_decay", "frozen_stride", "validations"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise RecipeError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
+        for name in ("drop_block_keep", "drop_path_keep"):
+            if not 0 < getattr(self, name) <= 1:
+                raise RecipeError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise RecipeError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+        if not all(0 < weight < math.inf for weight in self.exit_weights):
+            raise RecipeError(f"exit_weights must be positive and finite, got {self.exit_weights}")
 
     def bn_momentum(self, total_steps: int) -> float:
         """Returns the batch-norm momentum: statistics must forget the start within a short training."""
@@ -116,7 +126,7 @@ class TrainingRecipe:
         """Rebuilds a recipe from `to_dict`'s data."""
         try:
             return cls(**{**data, "augment": AugmentSpec(**data["augment"])})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise RecipeError(f"this is no training recipe of this version: {error}") from error
 
 

@@ -99,7 +99,7 @@ class DropBlock(_Drop):
 
     Each channel of each image has blocks of its own. A block starts at every place where it lies inside the map with
     probability gamma = (1 - keep) H W / block**2 / ((H - block + 1) (W - block + 1)); since blocks overlap, slightly
-    more than `keep` is kept. The scale is one number for the whole batch: elements / elements kept.
+    more than `keep` is kept. The scale is one number for all images computed at once: elements / elements kept.
 
     Source: Ghiasi et al. 2018, arXiv:1810.12890, as in tensorflow/tpu, detection/modeling/architecture/nn_ops.py.
     Differs: there rows are held to the map's width, and gamma's divisor ignores that a small map has smaller blocks.

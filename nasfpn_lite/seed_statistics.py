@@ -34,7 +34,8 @@ class SeedTest:
         interval: Of the difference, CONFIDENCE.
         p_value: Two-sided.
         spread: What chance alone does to one seed's difference, a standard deviation; 0 if no two seeds differ.
-        degrees_per_seed: By which the degrees of freedom would grow with one more seed on each side.
+        degrees_per_seed: By which the degrees of freedom would grow with one more seed on each side: 1 for pairs, else
+            between 1 and 2, for the side that varies more counts for more.
     """
 
     method: str
@@ -44,7 +45,7 @@ class SeedTest:
     p_value: float
     degrees: float
     spread: float
-    degrees_per_seed: int
+    degrees_per_seed: float
 
     @property
     def seeds_needed(self) -> int | None:
@@ -92,14 +93,15 @@ def _welch(first: list[float], second: list[float]) -> SeedTest:
     freedom = sum(part**2 / (len(values) - 1) for part, values in zip(parts, sides, strict=True))
     degrees = sum(parts) ** 2 / freedom if freedom else float(len(first) + len(second) - 2)
     difference = sum(first) / len(first) - sum(second) / len(second)
-    spread = math.sqrt(_variance(first) + _variance(second))
+    variances = [_variance(values) for values in sides]
+    squares = sum(variance**2 for variance in variances)
     return SeedTest(
         method="Welch's t-test",
         assumption="values are independent and roughly normal, with a spread of its own on each side",
         difference=difference,
         **_judge(difference, math.sqrt(sum(parts)), degrees),
-        spread=spread,
-        degrees_per_seed=2,
+        spread=math.sqrt(sum(variances)),
+        degrees_per_seed=sum(variances) ** 2 / squares if squares else 2.0,
     )
 
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,36 @@ from nasfpn_lite.weights import set_arrays, to_arrays
 
 logger = logging.getLogger(__name__)
 
-_STATISTICS_BATCH, _STATISTICS_BATCHES = 16, 8
+_STATISTICS_IMAGES = 128
+_MOST_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class ShippingPlan:
+    """What of a training decides its statistics.
+
+    Attributes:
+        total_steps: Of the training; the statistics are of the images that would come next.
+        trained_at_once: Images of a batch that one device would compute together; a team ships what one device does.
+    """
+
+    total_steps: int
+    trained_at_once: int
+
+    @property
+    def images_at_once(self) -> int:
+        """Images to compute statistics of at once.
+
+        These steps run without a compiled graph, where a few large batches cost less than many small ones; but what
+        fits in a training must fit here, and a step forward and back holds about twice as much as one forward.
+        """
+        return min(_MOST_AT_ONCE, 2 * self.trained_at_once)
 
 
 class Shipping:
     """Makes the weights to ship of a model in training."""
 
-    def __init__(self, team: Team, data: TrainingData, total_steps: int, make_twin: Callable[[], Any]) -> None:
+    def __init__(self, team: Team, data: TrainingData, plan: ShippingPlan, make_twin: Callable[[], Any]) -> None:
         """Prepares.
 
         Args:
@@ -37,7 +60,7 @@ class Shipping:
         """
         self._team = team
         self._data = data.unsharded()
-        self._total_steps = total_steps
+        self._plan = plan
         self._twin = make_twin() if team.replicas > 1 else None
 
     @contextmanager
@@ -60,11 +83,19 @@ class Shipping:
     def _finish(self, model: Any, shipped: Any) -> None:
         if model.optimizer.use_ema:
             take_averages(model, into=shipped)
-        # These steps run without a compiled graph, where a few large batches cost less than many small ones.
-        joined = math.ceil(_STATISTICS_BATCH / self._data.batch_size)
-        batches = (images for images, _ in self._data.iterate(self._total_steps))
-        joined_batches = (np.concatenate([next(batches) for _ in range(joined)]) for _ in range(_STATISTICS_BATCHES))
-        recompute_statistics(shipped, joined_batches, _STATISTICS_BATCHES)
+        images = (batch for batch, _ in self._data.iterate(self._plan.total_steps))
+        size = self._plan.images_at_once
+        recompute_statistics(shipped, regroup(images, size), _STATISTICS_IMAGES // size)
+
+
+def regroup(batches: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Yields the images of batches (b, H, W, 3), in their order, in batches of another size."""
+    left = next(batches)
+    while True:
+        while len(left) < size:
+            left = np.concatenate([left, next(batches)])
+        yield left[:size]
+        left = left[size:]
 
 
 def readable(split: Split) -> Split:

@@ -186,6 +186,11 @@ class DetectorSpec:
 
     def _check_exits(self) -> None:
         repeats = self.neck.repeats
+        _check(
+            repeats > 1,
+            f"exits come after pyramids that are stacked, and this detector has one pyramid; got exits {self.exits}: "
+            "take none, or a variant that repeats it, such as nasfpnlite_3x48",
+        )
         ascending = all(0 < a < b for a, b in zip(self.exits, self.exits[1:], strict=False))
         _check(
             len(self.exits) > 1 and ascending and self.exits[-1] == repeats,

@@ -52,12 +52,18 @@ class MirroredTeam(Team):
         return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(tf.data.AUTOTUNE)
 
     def check_batch(self, recipe: TrainingRecipe) -> None:
-        """Refuses a batch that the devices cannot share equally, parts of a batch, and a loss that rates boxes."""
+        """Refuses a batch that the devices cannot share equally, and what they would compute otherwise than one."""
         super().check_batch(recipe)
-        if recipe.class_loss == "quality_focal":
-            raise TeamError(
-                "several devices train with quality focal loss on JAX only; set KERAS_BACKEND=jax, or train otherwise"
-            )
+        for used, what in (
+            (recipe.class_loss == "quality_focal", "quality focal loss"),
+            # Every device would draw the same noise for images of its own.
+            (recipe.drop_block_keep < 1, "DropBlock"),
+            (recipe.drop_path_keep < 1, "stochastic depth"),
+        ):
+            if used:
+                raise TeamError(
+                    f"several devices train with {what} on JAX only; set KERAS_BACKEND=jax, or train without"
+                )
         if recipe.accumulate > 1:
             # Devices cannot exchange anything inside TensorFlow's loops: no counts, no batch norms' means.
             raise TeamError(

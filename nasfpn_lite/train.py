@@ -30,7 +30,7 @@ from nasfpn_lite.runs import (
     Run,
     load_run,
 )
-from nasfpn_lite.shipping import SharedScore, Shipping
+from nasfpn_lite.shipping import SharedScore, Shipping, ShippingPlan
 from nasfpn_lite.team import PeerLostError, Team, TeamOptions, assemble
 from nasfpn_lite.training_job import (
     Plan,
@@ -74,6 +74,8 @@ def train(
         raise UserError("--tensorboard needs TensorFlow and the package tensorboard; pip install them or leave it out")
     split = load_split(job.data, "train", seed=job.seed)
     job = dataclasses.replace(job, spec=fitting_spec(job, len(split.categories)))
+    if job.recipe.exit_weights and not job.spec.exits:
+        raise UserError("weights of exits (--exit-weights) go with exits: give --exits every, or leave them out")
     if len(job.recipe.exit_weights) not in (0, len(job.spec.exits)):
         raise UserError(
             f"expected a weight for each of the {len(job.spec.exits)} exits, got {list(job.recipe.exit_weights)}"
@@ -145,7 +147,8 @@ def _fit(
         loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
         compile_detector(model, recipe, plan.total_steps, loss_weights)
         first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE, team) if resume else 0
-    shipping = Shipping(team, data, plan.total_steps, lambda: _build(job, plan))
+    at_once = recipe.batch_size // recipe.accumulate
+    shipping = Shipping(team, data, ShippingPlan(plan.total_steps, at_once), lambda: _build(job, plan))
     start_step = first_round * plan.steps_per_round
     steps = {"start_step": start_step, "steps_per_round": plan.steps_per_round}
     log = RunLog(folder / LOG_FILE if team.is_first else None, **steps, steps_per_epoch=data.steps_per_epoch)

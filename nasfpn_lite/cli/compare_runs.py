@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from nasfpn_lite.run_sides import check_sides
     from nasfpn_lite.runs import load_run
 
-    if args.output is not None and args.output.suffix != ".svg":
+    if args.output is not None and args.output.suffix.lower() != ".svg":
         raise UserError(f"the drawing is an SVG: expected a name that ends in .svg, got {args.output}")
     find_splits(args.data)  # a mistyped folder is told before Keras is loaded, which takes seconds
     sides = [[load_run(folder) for folder in side] for side in (args.runs, args.against)]

@@ -32,7 +32,7 @@ class Commands:
         if arguments[0] == "convert":
             for recipe in seeds.RECIPES:
                 (Path(arguments[-1]) / f"run_{recipe}_raw.tflite").touch()
-        return json.dumps({"AP": 0.25 if "float32" in arguments[1] else None})
+        return json.dumps({"AP": 0.25 if "float32" in arguments[1] else 0.125})
 
 
 def make_plan(**changes) -> Plan:
@@ -49,6 +49,8 @@ def test_an_arm_is_a_name_and_options():
     for text in ("--variant ssdlite", "=--variant ssdlite"):
         with pytest.raises(UserError, match="expected an arm as"):
             parse_arm(text)
+    with pytest.raises(UserError, match="cannot read the options of the arm .*No closing quotation"):
+        parse_arm("a=--variant 'ssdlite")
 
 
 def test_seed_after_seed():
@@ -61,6 +63,8 @@ def test_mistakes_are_told_before_any_work(capsys):
     with pytest.raises(SystemExit):
         make_plan(common=("--epoch-count", "3"))
     assert "--epoch-count" in capsys.readouterr().err
+    with pytest.raises(UserError, match="nope"):
+        make_plan(arms=(*ARMS, Arm("typo", ("--variant", "nope"))))
 
 
 def test_commands_of_a_seed_and_nothing_twice(tmp_path):
@@ -71,9 +75,27 @@ def test_commands_of_a_seed_and_nothing_twice(tmp_path):
     assert train == (f"train --data photos --epochs 3 --variant fpnlite_64 --seed 7 --resume -o {run_folder}".split())
     assert convert[:4] == ["convert", run_folder, "--data", "photos"]
     assert [(c[0], c[4:]) for c in (first, second)] == [("eval", ["--split", "val", "--json"])] * 2
-    assert json.loads((tmp_path / "scores.json").read_text()) == {"float32": 0.25, "static_wi8_ai8": 0.0}
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"float32": 0.25, "static_wi8_ai8": 0.125}
     train_and_score(plan, ARMS[0], 7, tmp_path, run)
     assert [command[0] for command in run.given[4:]] == ["eval", "eval"]
+
+
+@pytest.mark.parametrize("change", [{"split": "test"}, {"common": ("--epochs", "50")}, {"data": Path("others")}])
+def test_figures_of_another_job_are_never_taken(tmp_path, change):
+    train_and_score(make_plan(), ARMS[0], 0, tmp_path, Commands())
+    other = Commands()
+    with pytest.raises(UserError, match="holds figures of .* give another -o"):
+        train_and_score(make_plan(**change), ARMS[0], 0, tmp_path, other)
+    assert other.given == []
+
+
+def test_a_split_without_objects_has_no_score(tmp_path):
+    def run(arguments, log):
+        return Commands()(arguments, log) if arguments[0] != "eval" else '{"AP": null}'
+
+    with pytest.raises(UserError, match="no object"):
+        train_and_score(make_plan(), ARMS[0], 0, tmp_path, run)
+    assert not (tmp_path / "scores.json").exists()
 
 
 def test_scores_are_those_that_eval_prints(tmp_path, tiny_coco, capsys):
@@ -101,7 +123,7 @@ def test_figures_of_what_is_done(tmp_path):
     assert (figures.name, figures.ap, figures.ap_int8, figures.latency_ms) == (
         "ssd",
         {1: 25.0},
-        {1: 0.0},
+        {1: 12.5},
         [3.0, 2.9, 3.1],
     )
     write_results(plan, tmp_path, "command")

@@ -23,13 +23,16 @@ def test_one_seed_shows_nothing():
 
 
 def test_table():
-    lines = render_page([BASE, BETTER], "the command").splitlines()
+    machine = {"cpu": "Eight-core", "cores": 8, "versions": {"keras": "3.1"}}
+    lines = render_page([BASE, BETTER], "the command", machine).splitlines()
     # 41 +- 4.303 * 1 / sqrt 3
     assert lines[2] == (
         "| FPNLite | 2.02 | 1.51 | 41.0 (38.5–43.5) | 40.0, 42.0, 41.0 | 40.0 (37.5–42.5) | 4.00 (3.90–4.10) | – |"
     )
     assert lines[3].startswith("| 3x48 | 2.15 | 1.52 | 45.0 (one seed) | 45.0 | 45.2 (")
-    assert lines[-1] == "    the command"
+    assert lines[-1] == "    the command" and lines[-3] == "Eight-core, 8 cores; keras 3.1"
+    assert lines[-5].startswith("nothing, in up to 5% of such tables")
+    assert "in up to 10% of such tables" in render_page([BASE, BETTER, BETTER], "", {})  # 1 - .95^2 = .0975
 
 
 @pytest.mark.parametrize("latency", [None, (5, 4.5, 5.5)])

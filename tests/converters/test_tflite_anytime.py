@@ -71,11 +71,13 @@ def test_int8_exits_follow_the_float_ones(small_exits):
 def test_the_last_exit_is_the_raw_file(small_exits, recipe):
     photo = small_exits.photos[1]
     alone = TFLiteDetector(small_exits.files[recipe, "raw"]).run(photo)
-    boxes, logits = run_exits(small_exits.files[recipe, "exits"], photo)[2]
-    for name, found in (("box_encodings", boxes), ("class_logits", logits)):
-        # Ranges of the head are those of all exits: in int8 its grids differ from those of the last exit alone.
-        atol = 2e-4 if recipe == "float32" else 0.25 * float(np.ptp(alone[name]))
-        np.testing.assert_allclose(found, alone[name], rtol=0, atol=atol)
+    exits = run_exits(small_exits.files[recipe, "exits"], photo)
+    # Ranges of the head are those of all exits: in int8 its grids differ from those of the last exit alone.
+    atol = 2e-4 if recipe == "float32" else 0.1 * float(np.ptp(alone["box_encodings"]))
+    deviations = [float(np.abs(boxes - alone["box_encodings"]).max()) for boxes, _ in exits]
+    assert deviations[2] < atol < min(deviations[:2])  # the other exits would be seen
+    atol = 2e-4 if recipe == "float32" else 0.25 * float(np.ptp(alone["class_logits"]))
+    np.testing.assert_allclose(exits[2][1], alone["class_logits"], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -85,6 +85,25 @@ def test_the_budget_holds_while_the_machine_slows_down(detector: Anytime, networ
     assert [detector.detect(PHOTO, 25.0).exit for _ in range(9)][-1] == 3
 
 
+def test_an_exit_that_was_slow_for_a_while_comes_back(detector: Anytime, network: Network) -> None:
+    network.own_ms[2] = 16.0  # ends at 33 ms
+    for _ in range(9):
+        detector.detect(PHOTO)
+    network.own_ms[2] = 6.0
+    answers = [detector.detect(PHOTO, 25.0).exit for _ in range(60)]
+    assert answers == [2] * 50 + [3] * 10
+
+
+def test_an_exit_that_stays_slow_is_late_once_in_fifty_photos_at_most(detector: Anytime, network: Network) -> None:
+    network.own_ms[2] = 16.0
+    for _ in range(9):
+        detector.detect(PHOTO)
+    answers = [detector.detect(PHOTO, 25.0) for _ in range(1000)]
+    late = [place for place, found in enumerate(answers) if found.elapsed_ms > 25.0]
+    assert late == [50, 101, 152, 203, 254, 305]  # by then the five fast ones of the warm-up are forgotten
+    assert {found.exit for found in answers if found.elapsed_ms <= 25.0} == {2}
+
+
 def test_times_are_updated_while_running(detector: Anytime, network: Network) -> None:
     assert detector.exit_ms == pytest.approx((10, 4, 6))
     network.own_ms[1] = 8.0

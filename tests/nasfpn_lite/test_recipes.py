@@ -72,14 +72,36 @@ def test_every_preset_says_where_it_comes_from() -> None:
     [
         ({"accumulate": 3}, "8 images cannot be computed in 3 equal parts"),
         ({"accumulate": 0}, "accumulate must be positive"),
-        ({"drop_block_keep": 1.5}, "drop_block_keep must be at most 1"),
-        ({"drop_block_keep": 0.0}, "drop_block_keep must be positive"),
+        ({"drop_block_keep": 1.5}, "drop_block_keep must be above 0 and at most 1, got 1.5"),
+        ({"drop_block_keep": 0.0}, "drop_block_keep must be above 0"),
+        ({"drop_path_keep": 1.5}, "drop_path_keep must be above 0 and at most 1"),
         ({"clip_norm": 0.0}, "clip_norm must be positive"),
+        ({"learning_rate": float("inf")}, "learning_rate must be positive and finite, got inf"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive and finite, got nan"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"warmup_steps": -5}, "warmup_steps must be at least 0"),
+        ({"validations": -1}, "validations must be at least 0"),
+        ({"exit_weights": (float("inf"), 1)}, "exit_weights must be positive and finite"),
+        ({"drops": (0.5,)}, r"for the schedule step; got \(0.5,\) for cosine"),
     ],
 )
 def test_impossible_numbers_are_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         recipe(schedule="cosine", **changes)
+
+
+@pytest.mark.parametrize("drops", [(30, 40), (0.8, 0.6), (0.5, 0.5), (0, 0.5), (0.5, 1)])
+def test_drops_that_would_never_come_are_refused(drops: tuple[float, ...]) -> None:
+    with pytest.raises(RecipeError, match="drops are fractions of the training between 0 and 1, in increasing order"):
+        recipe(schedule="step", drops=drops)
+    assert recipe(schedule="step", drops=(0.6, 0.8)).drops == (0.6, 0.8)
+
+
+def test_a_file_with_words_for_numbers_is_no_recipe() -> None:
+    data = recipe(schedule="cosine").to_dict()
+    with pytest.raises(RecipeError, match="no training recipe of this version"):
+        TrainingRecipe.from_dict({**data, "exit_weights": ["a"]})
 
 
 def test_momenta_fit_the_length() -> None:

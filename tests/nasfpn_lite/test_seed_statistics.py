@@ -35,6 +35,15 @@ def test_other_seeds_are_not_paired() -> None:
     assert test.spread == pytest.approx(math.sqrt(4.5))
 
 
+def test_seeds_needed_where_one_side_alone_varies() -> None:
+    # Variances 16 and .0001: degrees as of one side alone. Difference 9, spread 4: (t.975 + t.8) 4 / sqrt(n) is
+    # (4.3027 + 1.0607) 2.3094 = 12.39 with 3 seeds, (3.1824 + .9785) 2 = 8.32 with 4.
+    test = compare_means({0: 46, 1: 50, 2: 54}, {3: 40.99, 4: 41, 5: 41.01})
+    assert test.degrees_per_seed == pytest.approx(1, abs=1e-4) and test.interval[0] < 0
+    assert test.seeds_needed == 4
+    assert compare_means({0: 40, 1: 42}, {2: 30, 3: 32}).degrees_per_seed == 2
+
+
 def test_no_difference_needs_more_seeds_than_anyone_trains() -> None:
     assert compare_means({0: 40, 1: 42}, {0: 42, 1: 40}).seeds_needed is None
     assert compare_means({0: 40, 1: 42}, {2: 42, 3: 40}).p_value == 1

@@ -30,7 +30,7 @@ def test_two_devices_train_what_one_trains(numbers: dict[str, dict], scenario: s
 
 
 def test_bfloat16_trains_the_same_with_less_precision(numbers: dict[str, dict]) -> None:
-    assert difference(numbers["devices"]["bfloat16"], numbers["one"]["bfloat16"]) < 0.02
+    assert difference(numbers["devices"]["bfloat16"], numbers["one"]["bfloat16"]) < 10 * TOLERANCE
     assert difference(numbers["one"]["bfloat16"], numbers["one"]["sgd"]) > TOLERANCE
 
 
@@ -40,7 +40,13 @@ def test_norms_of_halves_and_kerass_own_step_would_be_seen(numbers: dict[str, di
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"accumulate": 2}, "in parts"), ({"class_loss": "quality_focal"}, "quality")]
+    ("change", "named"),
+    [
+        ({"accumulate": 2}, "in parts"),
+        ({"class_loss": "quality_focal"}, "quality"),
+        ({"drop_block_keep": 0.9}, "DropBlock"),
+        ({"drop_path_keep": 0.9}, "stochastic depth"),
+    ],
 )
 def test_what_only_jax_can_share_is_refused(change: dict[str, object], named: str) -> None:
     from nasfpn_lite.team_tensorflow import MirroredTeam

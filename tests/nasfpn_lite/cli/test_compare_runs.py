@@ -34,11 +34,15 @@ def test_from_run_folders_to_a_verdict(
     assert data["runs"] == {"A": runs[:2], "B": runs[2:]} and data["images"] == 6
     assert main(["eval", runs[1], "--data", str(tiny_coco), "--split", "train", "--json"]) == 0
     assert data["A"]["ap_by_seed"]["1"] == pytest.approx(100 * json.loads(capsys.readouterr().out)["AP"])
-    assert "better" in data["verdict"] or "no difference shown" in data["verdict"]
+    aps = [[data[side]["ap_by_seed"][seed] for seed in ("0", "1")] for side in "AB"]
+    assert data["test"]["difference"] == pytest.approx(sum(aps[0]) / 2 - sum(aps[1]) / 2) != 0
+    low, high = data["test"]["interval"]
+    word = "no difference shown" if low <= 0 <= high else "A is better" if low > 0 else "B is better"
+    assert data["verdict"].startswith(word)
     assert (tmp_path / "seeds.svg").read_text().startswith("<svg")
     assert main([*command, "--bootstrap", "0"]) == 0
     printed = capsys.readouterr().out
-    assert "paired t-test with 1 degrees of freedom" in printed and data["verdict"] not in printed.splitlines()[0]
+    assert "paired t-test with 1 degrees of freedom" in printed and printed.splitlines()[-1].startswith(word)
 
 
 @pytest.mark.parametrize(
