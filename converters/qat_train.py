@@ -28,7 +28,6 @@ from nasfpn_lite.evaluate import evaluate
 from nasfpn_lite.fitting import make_losses
 from nasfpn_lite.folding import folded_detector
 from nasfpn_lite.keras_detector import KerasDetector
-from nasfpn_lite.overlap_losses import add_quality
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.runs import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Run, load_run
 from nasfpn_lite.shipping import readable
@@ -95,7 +94,6 @@ def train_quantized(job: QatJob, folder: Path) -> None:
         batch_size=job.recipe.batch_size,
         seed=job.seed,
         augment=taught.augment,
-        assignment=taught.assignment,
     )
     plan = make_plan(job.recipe.epochs, data.steps_per_epoch)
     checkpoint, start = folder / CHECKPOINT_FILE, 0
@@ -149,7 +147,6 @@ class _Trainer:
         )
         self.optimizer.build(model.trainable_variables)
         self.losses = make_losses(taught)
-        self.rates = taught.class_loss == "quality_focal"
         self._step = tf.function(self._compute)
 
     def step(self, step: int, images: np.ndarray, targets: dict[str, np.ndarray]) -> dict[str, float]:
@@ -164,7 +161,6 @@ class _Trainer:
     def _compute(self, images: Any, targets: dict[str, Any]) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             outputs = self.model(on_grid(images), training=True)
-            targets = add_quality(targets, outputs) if self.rates else targets
             losses = {name: loss(targets[name], outputs[name]) for name, loss in self.losses.items()}
             total = tf.add_n(list(losses.values()))
         variables = self.model.trainable_variables

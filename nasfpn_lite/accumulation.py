@@ -11,24 +11,19 @@ import keras
 
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.losses import loss_divisor
-from nasfpn_lite.rating import RatingModel
 
 
-def accumulating(model: Any, parts: int, *, rates: bool = False) -> Any:
+def accumulating(model: Any, parts: int) -> Any:
     """Returns a model of the same layers that trains on each batch in parts; compile and fit that one.
 
     Its gradient and losses are those of the whole batch, up to rounding. Batch norms that train see one part at a time.
 
     Args:
-        parts: A divisor of the batch size.
-        rates: Tell the class losses how good the predicted boxes are (`RatingModel`). One part without it gives the
-            model itself.
+        parts: A divisor of the batch size; 1 gives the model itself.
     """
-    if parts == 1 and not rates:
-        return model
-    options = {"inputs": model.input, "outputs": model.output, "name": model.name, "rates": rates}
     if parts == 1:
-        return RatingModel(**options)
+        return model
+    options = {"inputs": model.input, "outputs": model.output, "name": model.name}
     kinds = {"tensorflow": _TensorFlowModel, "jax": _JaxModel}
     backend = keras.backend.backend()
     if backend not in kinds:
@@ -36,7 +31,7 @@ def accumulating(model: Any, parts: int, *, rates: bool = False) -> Any:
     return kinds[backend](**options, parts=parts)
 
 
-class _Model(RatingModel):
+class _Model(keras.Model):
     def __init__(self, *, parts: int, **options: Any) -> None:
         super().__init__(**options)
         self.parts = parts

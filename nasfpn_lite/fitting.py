@@ -9,7 +9,7 @@ import numpy as np
 
 from nasfpn_lite.layer_names import BOX_OUTPUT, CLASS_OUTPUT
 from nasfpn_lite.losses import BoxLoss, FocalLoss
-from nasfpn_lite.overlap_losses import GIoULoss, QualityFocalLoss
+from nasfpn_lite.overlap_losses import GIoULoss
 from nasfpn_lite.recipes import TrainingRecipe
 from nasfpn_lite.regularizers import Dropping, Regularization, nothing_dropped
 
@@ -49,13 +49,9 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_losses(recipe: TrainingRecipe, outputs: Iterable[str] = (CLASS_OUTPUT, BOX_OUTPUT)) -> dict[str, Any]:
-    """Returns the recipe's loss for each output; a class output's name ends as `CLASS_OUTPUT`.
-
-    Quality focal loss needs targets of `overlap_losses.add_quality`.
-    """
-    class_loss = {"focal": FocalLoss, "quality_focal": QualityFocalLoss}[recipe.class_loss]
+    """Returns the recipe's loss for each output; a class output's name ends as `CLASS_OUTPUT`."""
     box_loss = {"huber": BoxLoss, "giou": GIoULoss}[recipe.box_loss]
-    return {name: class_loss() if name.endswith(CLASS_OUTPUT) else box_loss() for name in outputs}
+    return {name: FocalLoss() if name.endswith(CLASS_OUTPUT) else box_loss() for name in outputs}
 
 
 def compile_detector(
@@ -64,7 +60,7 @@ def compile_detector(
     """Compiles a model of `build_detector` with the recipe's optimizer and losses.
 
     Args:
-        model: Where the recipe accumulates or rates boxes, one of `accumulating`.
+        model: Where the recipe accumulates, one of `accumulating`.
         loss_weights: Of each output's loss, as `exits.exit_loss_weights` gives for a model of every exit; None for a
             plain one.
     """

@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 from nasfpn_lite.data.augment import AugmentSpec
 from nasfpn_lite.errors import UserError
 
-Assignment = Literal["iou", "atss"]
-ClassLoss = Literal["focal", "quality_focal"]
 BoxLossName = Literal["huber", "giou"]
 
 
@@ -36,9 +34,6 @@ class TrainingRecipe:
             They see the largest maps: freezing up to stride 4 saves a third of MobileNetV2's step.
         ema: Train and ship an exponential moving average of the weights.
         precision: "float32" or "mixed_bfloat16"; losses and weights stay float32.
-        assignment: How boxes get their anchors: "iou", by one bound for all (`targets.match_by_iou`), or "atss", by
-            each box's own (`atss.AdaptiveMatcher`).
-        class_loss: "focal", or "quality_focal": towards the predicted box's IoU instead of 1.
         box_loss: "huber" on the boxes' codes, or "giou" on the boxes.
         drop_path_keep: AmoebaNet-D only: probability of keeping a branch of its last cell; 1 for no stochastic depth.
         drop_block_keep: DropBlock's keep probability in the pyramid; 1 for no DropBlock.
@@ -62,8 +57,6 @@ class TrainingRecipe:
     ema: bool = True
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     accumulate: int = 1
-    assignment: Assignment = "iou"
-    class_loss: ClassLoss = "focal"
     box_loss: BoxLossName = "huber"
     drop_path_keep: float = 1.0
     drop_block_keep: float = 1.0
@@ -76,7 +69,7 @@ class TrainingRecipe:
         for name in ("drops", "exit_weights"):
             object.__setattr__(self, name, tuple(float(number) for number in getattr(self, name)))
         self._check_numbers()
-        for name in ("schedule", "optimizer", "precision", "assignment", "class_loss", "box_loss"):
+        for name in ("schedule", "optimizer", "precision", "box_loss"):
             choices = get_args(type(self).__annotations__[name])
             if getattr(self, name) not in choices:
                 raise RecipeError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")

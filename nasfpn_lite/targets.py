@@ -1,7 +1,5 @@
 """What the network shall answer for one image: a label and a coded box for each anchor. NumPy only."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nasfpn_lite.boxes import area, encode
@@ -10,28 +8,27 @@ BACKGROUND = -1
 IGNORED = -2
 POSITIVE_IOU = 0.5
 
-# Boxes (M, 4) and anchors (N, 4), yxyx float32 -> the box number for each anchor, (N,) int32; -1 for none.
-Matcher = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
 
 def assign_targets(
     boxes_yxyx: np.ndarray,
     classes: np.ndarray,
     anchors: np.ndarray,
     ignored_yxyx: np.ndarray | None = None,
-    match: Matcher | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches the boxes of one image to anchors.
 
-    Of the anchors that no box gets, those that lie with at least half of their area in an ignored box are ignored
-    (COCO's measure for crowds), the rest is background.
+    1. An anchor belongs to the box with which it has the highest IoU (the first of equals) if that is >= 0.5.
+    2. Each box takes the anchor with which it has its highest IoU (the first of equals), whatever that IoU is above 0
+       and whoever has the anchor by rule 1. Where several boxes take the same anchor, the one with the higher IoU has
+       it (the first of equals); the others keep what rule 1 gave them.
+    3. Of the other anchors, those that lie with at least half of their area in an ignored box are ignored (COCO's
+       measure for crowds), the rest is background.
 
     Args:
         boxes_yxyx: (M, 4) pixels of the network's input, sides > 0; M may be 0.
         classes: (M,) 0..K-1.
         anchors: (N, 4) of `make_anchors`; they are not clipped at the image.
         ignored_yxyx: (C, 4) regions that are neither object nor background, such as crowds.
-        match: Who gets which anchor; None for `match_by_iou`.
 
     Returns:
         labels: (N,) int32: the class, BACKGROUND (-1) or IGNORED (-2).
@@ -39,13 +36,15 @@ def assign_targets(
 
     Raises:
         ValueError: A box is not finite or has a side that is not positive.
+
+    Source: tensorflow/tpu, official/retinanet. Differs: anchors are matched unclipped.
     """
     boxes = np.asarray(boxes_yxyx, np.float32).reshape(-1, 4)
     sides = boxes[:, 2:] - boxes[:, :2]
     usable = np.isfinite(boxes).all(axis=1) & (sides > 0).all(axis=1)
     if not usable.all():
         raise ValueError(f"boxes must be finite with positive sides, got {boxes[~usable][0].tolist()}")
-    matches = (match or match_by_iou)(boxes, anchors)
+    matches = _match(boxes, anchors)
     positive = matches >= 0
     labels = np.full(len(anchors), BACKGROUND, np.int32)
     if ignored_yxyx is not None and len(ignored_yxyx):
@@ -59,19 +58,8 @@ def assign_targets(
     return labels, box_targets
 
 
-def match_by_iou(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Matches boxes to anchors by one bound of IoU for all; a `Matcher`.
-
-    1. An anchor belongs to the box with which it has the highest IoU (the first of equals) if that is >= 0.5.
-    2. Each box takes the anchor with which it has its highest IoU (the first of equals), whatever that IoU is above 0
-       and whoever has the anchor by rule 1. Where several boxes take the same anchor, the one with the higher IoU has
-       it (the first of equals); the others keep what rule 1 gave them.
-
-    Returns:
-        The box number for each anchor, (N,) int32; -1 for none.
-
-    Source: tensorflow/tpu, official/retinanet. Differs: anchors are matched unclipped.
-    """
+def _match(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Returns the box number for each anchor, (N,) int32; -1 for none."""
     # One box at a time: rows of N float32 stay in the cache, the (M, N) matrices of boxes.iou do not.
     corners = np.ascontiguousarray(anchors.T, dtype=np.float32)
     anchor_area = area(anchors).astype(np.float32, copy=False)

@@ -55,7 +55,6 @@ class MirroredTeam(Team):
         """Refuses a batch that the devices cannot share equally, and what they would compute otherwise than one."""
         super().check_batch(recipe)
         for used, what in (
-            (recipe.class_loss == "quality_focal", "quality focal loss"),
             # Every device would draw the same noise for images of its own.
             (recipe.drop_block_keep < 1, "DropBlock"),
             (recipe.drop_path_keep < 1, "stochastic depth"),

@@ -135,7 +135,6 @@ def _fit(
         batch_size=recipe.batch_size // team.processes,
         seed=job.seed,
         augment=recipe.augment,
-        assignment=recipe.assignment,
         shard=(team.index, team.processes),
     )
     plan = make_plan(recipe.epochs, data.steps_per_epoch)
@@ -143,7 +142,7 @@ def _fit(
         model = _build(job, plan)
         if job.backbone_weights is not None and not resume:
             _load_backbone(model, job)
-        model = team.prepare(accumulating(model, recipe.accumulate, rates=recipe.class_loss == "quality_focal"))
+        model = team.prepare(accumulating(model, recipe.accumulate))
         loss_weights = exit_loss_weights(job.spec, recipe.exit_weights) if job.spec.exits else None
         compile_detector(model, recipe, plan.total_steps, loss_weights)
         first_round = restore_checkpoint(model, folder / CHECKPOINT_FILE, team) if resume else 0

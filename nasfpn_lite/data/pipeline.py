@@ -9,16 +9,14 @@ import grain
 import numpy as np
 
 from nasfpn_lite.anchors import make_anchors
-from nasfpn_lite.atss import AdaptiveMatcher, anchor_levels
 from nasfpn_lite.data.augment import AugmentSpec, augment, keep_visible, reduce_image
 from nasfpn_lite.data.coco import read_record
 from nasfpn_lite.data.mosaic import PHOTOS, Photo, make_mosaic
 from nasfpn_lite.data.records import ImageRecord, Split
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.preprocess import ImageError, fit_image, normalise
-from nasfpn_lite.recipes import Assignment
 from nasfpn_lite.specs import DetectorSpec
-from nasfpn_lite.targets import IGNORED, Matcher, assign_targets, match_by_iou
+from nasfpn_lite.targets import IGNORED, assign_targets
 
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 Batch = tuple[np.ndarray, dict[str, np.ndarray]]
@@ -37,7 +35,6 @@ def make_training_data(  # noqa: PLR0913
     batch_size: int,
     seed: int,
     augment: AugmentSpec | None,
-    assignment: Assignment = "iou",
     shard: tuple[int, int] = (0, 1),
     workers: int = 1,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
@@ -48,7 +45,6 @@ def make_training_data(  # noqa: PLR0913
         batch_size: Images per batch of this process.
         seed: Decides order and augmentation.
         augment: None only fits the images to the network, as prediction does.
-        assignment: How boxes get their anchors, see `TrainingRecipe`.
         shard: (index, count) of this process; all processes pass the same seed and batch size.
         workers: Threads that make batches ahead; 0 makes them when asked. The batches are the same.
         cache_bytes: Decoded and reduced images are kept in memory up to this size; 0 for none.
@@ -64,8 +60,7 @@ def make_training_data(  # noqa: PLR0913
             "expected batch_size >= 1, workers >= 0 and shard (index, count) with 0 <= index < count, "
             f"got {batch_size}, {workers} and {shard}"
         )
-    match = AdaptiveMatcher(anchor_levels(spec)) if assignment == "atss" else match_by_iou
-    loader = _Loader(split.images, spec, augment, match, cache_bytes)
+    loader = _Loader(split.images, spec, augment, cache_bytes)
     return TrainingData(loader, batch_size=batch_size, seed=seed, shard=shard, workers=workers)
 
 
@@ -148,14 +143,12 @@ class _Loader:
         images: tuple[ImageRecord, ...],
         spec: DetectorSpec,
         augment: AugmentSpec | None,
-        match: Matcher,
         cache_bytes: int,
     ) -> None:
         self.images = images
         self.skipped: dict[Path, str] = {}
         self._spec = spec
         self._augment = augment
-        self._match = match
         self._anchors = make_anchors(spec)
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._free_bytes = cache_bytes
@@ -179,7 +172,7 @@ class _Loader:
         else:
             image, boxes, classes = augment(image, boxes, classes, self._augment, size, self._spec.resize, rng)
         crowd = classes < 0
-        return image, *assign_targets(boxes[~crowd], classes[~crowd], self._anchors, boxes[crowd], self._match)
+        return image, *assign_targets(boxes[~crowd], classes[~crowd], self._anchors, boxes[crowd])
 
     def _load_photo(self, number: int) -> Photo:
         """Returns a record's or its stand-in's image, boxes in its pixels, and classes, IGNORED for a crowd."""

@@ -11,7 +11,6 @@ FILES = (
     "test_accumulation.py",
     "test_callbacks.py",
     "test_overlap_losses.py",
-    "test_rating.py",
     "test_regularizers.py",
 )
 SLOW = "detector_in_use"  # builds whole networks, in which nothing depends on the backend

@@ -43,7 +43,6 @@ def test_the_recipe_chooses_the_optimizer(optimizer: str, name: str) -> None:
     ("changes", "names"),
     [
         ({}, ["FocalLoss", "BoxLoss"]),
-        ({"class_loss": "quality_focal"}, ["QualityFocalLoss", "BoxLoss"]),
         ({"box_loss": "giou"}, ["FocalLoss", "GIoULoss"]),
     ],
 )

@@ -43,7 +43,6 @@ def test_norms_of_halves_and_kerass_own_step_would_be_seen(numbers: dict[str, di
     ("change", "named"),
     [
         ({"accumulate": 2}, "in parts"),
-        ({"class_loss": "quality_focal"}, "quality"),
         ({"drop_block_keep": 0.9}, "DropBlock"),
         ({"drop_path_keep": 0.9}, "stochastic depth"),
     ],

@@ -115,16 +115,6 @@ def test_mosaics_name_all_their_photos_and_leave_the_others_as_they_are(tmp_path
     assert max(greys) >= 3
 
 
-def test_the_assignment_is_chosen(tmp_path):
-    split = make_split(tmp_path, 4, boxes=[BOX, [60, 100, 66, 106]])
-    (_, by_iou), (_, adaptive) = (take(make_data(split, augment=None, assignment=a), 1)[0] for a in ("iou", "atss"))
-    for targets in (by_iou, adaptive):
-        assert set(np.unique(targets["class_logits"])) == {-1, 0, 1}
-    assert not np.array_equal(by_iou["class_logits"], adaptive["class_logits"])
-    assert (by_iou["class_logits"] == 1).sum() == 4  # a tiny object: one anchor in each image
-    assert (adaptive["class_logits"] == 1).sum() >= 4
-
-
 @pytest.mark.parametrize("changes", [{"workers": 1}, {"workers": 4}, {"cache_bytes": 0}, {"cache_bytes": 100_000}])
 def test_threads_and_cache_change_nothing(tmp_path, changes):
     split = make_split(tmp_path, 9)
