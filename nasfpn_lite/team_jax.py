@@ -4,9 +4,8 @@ Under `jit` a batch norm's mean over a batch that lies on several devices is the
 """
 
 import json
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -15,10 +14,10 @@ import keras
 import numpy as np
 
 from nasfpn_lite.team import LOST_TIMEOUT_S, Team, TeamError, TeamOptions, Value, check_devices
+from nasfpn_lite.team_joining import wait_for_first, wait_for_others
 
-_RETRY_S = 0.5
-_REPORT_TIMEOUT_S = 10.0
-_GO = b"!"
+_PIECE_BYTES = 1 << 26  # of what processes tell each other: a checkpoint has gigabytes, and each device holds a piece
+_SHORTEST_JOIN_S = 10  # for JAX, once all have reported, however late
 _LOST_SIGNS = ("Gloo", "NCCL", "coordination service", "Connection reset", "UNAVAILABLE")
 _SHUTDOWN_TIMEOUT_S = 60
 
@@ -73,12 +72,7 @@ class JaxTeam(Team):
             return [value]
         from jax.experimental.multihost_utils import process_allgather
 
-        data = np.frombuffer(json.dumps(value).encode(), np.uint8)
-        sizes = np.asarray(process_allgather(np.array([data.size], np.int32))).reshape(-1)
-        padded = np.zeros(_padded(sizes.max()), np.uint8)
-        padded[: data.size] = data
-        rows = np.asarray(process_allgather(padded)).reshape(self.processes, -1)
-        return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+        return [json.loads(data) for data in exchange(process_allgather, json.dumps(value).encode())]
 
     def take_from_first(self, data: bytes) -> bytes:
         """Returns the first process's bytes."""
@@ -86,11 +80,30 @@ class JaxTeam(Team):
             return data
         from jax.experimental.multihost_utils import broadcast_one_to_all
 
-        size = int(np.asarray(broadcast_one_to_all(np.array([len(data)], np.int32)))[0])
-        padded = np.zeros(_padded(size), np.uint8)
-        if self.is_first:
-            padded[:size] = np.frombuffer(data, np.uint8)
-        return np.asarray(broadcast_one_to_all(padded))[:size].tobytes()
+        return exchange(broadcast_one_to_all, data if self.is_first else b"")[0]
+
+
+def exchange(collective: Callable[[np.ndarray], Any], data: bytes) -> list[bytes]:
+    """Passes bytes through one of JAX's collectives, in pieces, since JAX counts in int32.
+
+    Args:
+        collective: Takes every process's array of a shape, returns one row or a row of each process.
+        data: Of any length in each process; where there is one row only, nothing in the others.
+
+    Returns:
+        The rows, whole.
+    """
+    counts = np.asarray(collective(np.array(divmod(len(data), _PIECE_BYTES), np.int32))).reshape(-1, 2)
+    sizes = [int(pieces) * _PIECE_BYTES + int(rest) for pieces, rest in counts]
+    rows = [bytearray() for _ in sizes]
+    for start in range(0, max(sizes), _PIECE_BYTES):
+        part = np.frombuffer(data[start : start + _PIECE_BYTES], np.uint8)
+        padded = np.zeros(min(_padded(max(sizes) - start), _PIECE_BYTES), np.uint8)
+        padded[: part.size] = part
+        received = np.asarray(collective(padded)).reshape(len(rows), -1)
+        for row, size, piece in zip(rows, sizes, received, strict=True):
+            row += piece[: max(0, size - start)].tobytes()
+    return [bytes(row) for row in rows]
 
 
 def _padded(size: int) -> int:
@@ -104,16 +117,16 @@ def _join(options: TeamOptions) -> None:
         return
     deadline = time.monotonic() + options.join_timeout_s
     if options.process_id:
-        _wait_for_coordinator(options, deadline)
+        wait_for_first(options, deadline)
     else:
-        _wait_for_others(options, deadline)
+        wait_for_others(options, deadline)
     try:
         jax.distributed.initialize(
             options.coordinator,
             options.processes,
             options.process_id,
             cluster_detection_method="deactivate",
-            initialization_timeout=round(LOST_TIMEOUT_S),
+            initialization_timeout=max(_SHORTEST_JOIN_S, round(deadline - time.monotonic())),
             heartbeat_timeout_seconds=round(LOST_TIMEOUT_S),
             shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
         )
@@ -123,53 +136,6 @@ def _join(options: TeamOptions) -> None:
             f"{options.join_timeout_s:.0f} s; start each with the same --coordinator and --processes and with a "
             f"--process-id of its own, 0 to {options.processes - 1} ({_first_line(error)})"
         ) from error
-
-
-def _wait_for_coordinator(options: TeamOptions, deadline: float) -> None:
-    """Reports to process 0 and waits until all have: JAX itself would end a process that waits in vain."""
-    while True:
-        try:
-            with socket.create_connection(options.address, timeout=max(0.1, deadline - time.monotonic())) as connection:
-                connection.sendall(options.process_id.to_bytes(4, "big"))
-                if connection.recv(1) == _GO:
-                    return
-            raise ConnectionError("it has closed the connection")
-        except OSError as error:
-            if time.monotonic() + _RETRY_S > deadline:
-                raise TeamError(
-                    f"process 0 cannot be reached at {options.coordinator} within {options.join_timeout_s:.0f} s "
-                    f"({error}); start it with --process-id 0 on that host, and let the port through"
-                ) from error
-            time.sleep(_RETRY_S)
-
-
-def _wait_for_others(options: TeamOptions, deadline: float) -> None:
-    """Waits until all other processes have reported, before JAX listens at the same port."""
-    host, port = options.address
-    there: dict[int, socket.socket] = {}
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("", port))
-            server.listen()
-            while len(there) < options.processes - 1:
-                server.settimeout(max(0.1, deadline - time.monotonic()))
-                connection, _ = server.accept()
-                connection.settimeout(_REPORT_TIMEOUT_S)
-                there[int.from_bytes(connection.recv(4), "big")] = connection
-        for connection in there.values():
-            connection.sendall(_GO)
-    except TimeoutError as error:
-        missing = sorted(set(range(1, options.processes)) - set(there))
-        raise TeamError(
-            f"process {', '.join(map(str, missing))} did not join at {options.coordinator} within "
-            f"{options.join_timeout_s:.0f} s; start each process with the same --coordinator and --processes"
-        ) from error
-    except OSError as error:
-        raise TeamError(f"process 0 cannot listen at port {port} ({error}); choose another --coordinator") from error
-    finally:
-        for connection in there.values():
-            connection.close()
 
 
 def _first_line(error: Exception) -> str:

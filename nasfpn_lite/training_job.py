@@ -92,9 +92,14 @@ def fitting_spec(job: TrainingJob, num_classes: int) -> DetectorSpec:
 
 def describe(job: TrainingJob, split: Split) -> dict[str, Any]:
     """Returns what recipe.json holds of a run, as plain data."""
-    annotations = hashlib.sha256(find_splits(job.data)["train"].read_bytes()).hexdigest()
+    annotations = _annotations_sha256(job, "train")
     description = {**job.to_dict(), "images": len(split.images), "data_sha256": annotations}
     return json.loads(json.dumps({**description, "backend": keras.backend.backend()}))
+
+
+def _annotations_sha256(job: TrainingJob, split: str) -> str | None:
+    file = find_splits(job.data).get(split)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
 
 
 def require_equal_jobs(team: Team, job: TrainingJob, description: dict[str, Any]) -> None:
@@ -102,7 +107,8 @@ def require_equal_jobs(team: Team, job: TrainingJob, description: dict[str, Any]
     versions = collect_versions()
     shared = {package: versions.get(package) for package in ("nasfpn-lite", "keras", "jax", "numpy", "grain")}
     spec = json.loads(json.dumps(job.spec.to_dict()))
-    team.require_equal({**description, "data": None, "spec": spec, "versions": shared})
+    val = _annotations_sha256(job, "val")
+    team.require_equal({**description, "data": None, "val_sha256": val, "spec": spec, "versions": shared})
 
 
 def prepare_folder(job: TrainingJob, folder: Path, split: Split, resume: bool) -> bool:

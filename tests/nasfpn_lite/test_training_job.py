@@ -3,14 +3,24 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nasfpn_lite.data.coco import load_split
 from nasfpn_lite.errors import UserError
 from nasfpn_lite.recipes import PRESETS
-from nasfpn_lite.training_job import TrainingJob, fitting_spec, make_plan, prepare_folder
+from nasfpn_lite.team import Team, TeamError
+from nasfpn_lite.training_job import (
+    TrainingJob,
+    describe,
+    fitting_spec,
+    make_plan,
+    prepare_folder,
+    require_equal_jobs,
+)
 from nasfpn_lite.variants import get_spec
 
 
@@ -71,3 +81,33 @@ def test_a_run_of_an_older_version_goes_on_and_one_of_another_recipe_does_not(jo
     path.write_text(json.dumps({**described, "data_sha256": "of other annotations"}))
     with pytest.raises(UserError, match="was started with another data_sha256;"):
         prepare_folder(job, tmp_path, split, resume=True)
+
+
+class Noting(Team):
+    """Compares with what another process, of the same team, has said before."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def gather(self, value: Any) -> list[Any]:
+        self.said.append(value)
+        return self.said
+
+
+@pytest.mark.parametrize("change", ["annotations", "no annotations", "place"])
+def test_processes_of_one_team_have_the_same_annotations(change: str, job: TrainingJob, tmp_path: Path) -> None:
+    """Their descriptions are the same: recipe.json knows of the training's annotations alone."""
+    there = dataclasses.replace(job, data=shutil.copytree(job.data, tmp_path / "copy"))
+    val = there.data / "instances_val.json"
+    if change == "annotations":
+        val.write_text(val.read_text() + " ")
+    elif change == "no annotations":
+        val.unlink()
+    team, description = Noting(), describe(job, load_split(job.data, "train"))
+    require_equal_jobs(team, job, description)
+    if change == "place":
+        require_equal_jobs(team, there, description)
+        return
+    with pytest.raises(TeamError, match="process 1 was started with another val_sha256 than process 0; "):
+        require_equal_jobs(team, there, description)
+    assert "val_sha256" not in description

@@ -4,6 +4,7 @@ The network is replaced by a small one, which compiles in seconds; all else is w
 """
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -182,16 +183,18 @@ def test_refusals(data: Path, tmp_path: Path) -> None:
 
 
 def test_processes_of_different_options_are_refused(data: Path, tmp_path: Path) -> None:
+    unvalidated = shutil.copytree(data, tmp_path / "data")
+    (unvalidated / "instances_val.json").unlink()
     address = free_address()
     processes = [
         start(
-            command(data, tmp_path / "run", "--processes", "2", "--process-id", str(index), "--coordinator", address,
-                    "--seed", str(index)),
+            command((data, unvalidated)[index], tmp_path / "run", "--processes", "2", "--process-id", str(index),
+                    "--coordinator", address, "--seed", str(index)),
             KERAS_BACKEND="jax",
         )
         for index in range(2)
     ]  # fmt: skip
     for code, _, errors in finish(*processes):
         assert code == 2
-        assert "error: process 1 was started with another seed than process 0" in errors
+        assert "error: process 1 was started with another seed, val_sha256 than process 0" in errors
     assert not (tmp_path / "run").exists()
