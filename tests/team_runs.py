@@ -14,7 +14,7 @@ from nasfpn_lite.weights import load_arrays
 
 TIMEOUT_S = 600
 TWO_CPU_DEVICES = "--xla_force_host_platform_device_count=2"
-_WORKER = Path(__file__).parent / "team_worker.py"
+_REPOSITORY = Path(__file__).parents[1]  # not its folder `tests`, where a folder nasfpn_lite is of tests alone
 
 
 def free_address() -> str:
@@ -28,7 +28,10 @@ def start(command: Sequence[str], **environment: str) -> subprocess.Popen:
     """Starts Python with a command line."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
-        [sys.executable, *command], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}, **pipes
+        [sys.executable, *command],
+        cwd=_REPOSITORY,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        **pipes,
     )
 
 
@@ -48,7 +51,10 @@ def start_team(out: Path, scenarios: Sequence[str], backend: str, devices: int =
     options = {"devices": devices, "processes": processes}
     options |= {"coordinator": free_address()} if processes > 1 else {}
     return [
-        start([str(_WORKER), str(out), json.dumps({**options, "process_id": index}), *scenarios], **environment)
+        start(
+            ["-m", "tests.team_worker", str(out), json.dumps({**options, "process_id": index}), *scenarios],
+            **environment,
+        )
         for index in range(processes)
     ]
 
