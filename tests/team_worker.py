@@ -1,6 +1,6 @@
 """One process of a team that trains a few steps of a network small enough to compile in seconds; run by tests.
 
-    python team_worker.py OUT.npz '{"devices": 2}' sgd adamw
+    python -m tests.team_worker OUT.npz '{"devices": 2}' sgd adamw
 
 Writes all numbers of each training, "SCENARIO/0" and so on. The batches are the same whoever computes them.
 """
